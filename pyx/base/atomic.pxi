@@ -1,0 +1,103 @@
+# Atomics, the futex, and the few instructions a lock is made of.
+#
+# Every ordered access to the arena goes through a name of this file, so that the
+# two kinds, plain and atomic, stay apart for a race detector. Owns no state.
+
+from libc.stdint cimport (int16_t as i16, int32_t as i32, int64_t as i64,
+                          uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64_t as u64)
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <sched.h>
+    #include <signal.h>
+    #include <time.h>
+    #include <unistd.h>
+    #include <sys/syscall.h>
+    #include <linux/futex.h>
+
+    #define z3f_unlikely(x)           __builtin_expect(!!(x), 0)
+    #define z3f_read_once(p)          __atomic_load_n((p), __ATOMIC_RELAXED)
+    #define z3f_load_acquire(p)       __atomic_load_n((p), __ATOMIC_ACQUIRE)
+    #define z3f_write_once(p, v)      __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+    #define z3f_store_release(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+    #define z3f_fetch_add(p, v)       __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+    #define z3f_fetch_sub(p, v)       __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)
+    #define z3f_fetch_or(p, v)        __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL)
+    #define z3f_fetch_and(p, v)       __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL)
+    #define z3f_exchange(p, v)        __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+    #define z3f_barrier()             __asm__ __volatile__("" ::: "memory")
+    #define z3f_mb()                  __atomic_thread_fence(__ATOMIC_SEQ_CST)
+    #define z3f_BUILD_BUG_ON(c)       ((void)sizeof(char[1 - 2 * !!(c)]))
+
+    static inline int z3f_cas32(uint32_t *p, uint32_t old, uint32_t new_) {
+        return __atomic_compare_exchange_n(p, &old, new_, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    }
+    static inline int z3f_cas64(uint64_t *p, uint64_t old, uint64_t new_) {
+        return __atomic_compare_exchange_n(p, &old, new_, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    }
+    #if defined(__x86_64__)
+    static inline void z3f_pause(void) { __builtin_ia32_pause(); }
+    static inline uint64_t z3f_clock(void) { return __builtin_ia32_rdtsc(); }
+    #else
+    static inline void z3f_pause(void) { }
+    static inline uint64_t z3f_clock(void) {
+        struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    }
+    #endif
+    static inline uint64_t z3f_now_ns(void) {
+        struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    }
+    static inline void z3f_nap(uint64_t ns) {
+        struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+        nanosleep(&t, 0);
+    }
+    static inline void z3f_futex_wait(uint32_t *word, uint32_t seen, uint64_t ns) {
+        struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+        syscall(SYS_futex, word, FUTEX_WAIT, seen, &t, 0, 0);
+    }
+    static inline void z3f_futex_wake(uint32_t *word) {
+        syscall(SYS_futex, word, FUTEX_WAKE, 1, 0, 0, 0);
+    }
+    """
+    bint unlikely "z3f_unlikely"(bint) noexcept nogil
+    u16 read_once16 "z3f_read_once"(u16 *) noexcept nogil
+    u32 read_once32 "z3f_read_once"(u32 *) noexcept nogil
+    u64 read_once64 "z3f_read_once"(u64 *) noexcept nogil
+    i64 read_once_i64 "z3f_read_once"(i64 *) noexcept nogil
+    u8 load_acquire8 "z3f_load_acquire"(u8 *) noexcept nogil
+    u32 load_acquire32 "z3f_load_acquire"(u32 *) noexcept nogil
+    u64 load_acquire64 "z3f_load_acquire"(u64 *) noexcept nogil
+    void write_once16 "z3f_write_once"(u16 *, u16) noexcept nogil
+    void write_once32 "z3f_write_once"(u32 *, u32) noexcept nogil
+    void write_once64 "z3f_write_once"(u64 *, u64) noexcept nogil
+    void store_release8 "z3f_store_release"(u8 *, u8) noexcept nogil
+    void store_release16 "z3f_store_release"(u16 *, u16) noexcept nogil
+    void store_release32 "z3f_store_release"(u32 *, u32) noexcept nogil
+    void store_release64 "z3f_store_release"(u64 *, u64) noexcept nogil
+    u8 fetch_add8 "z3f_fetch_add"(u8 *, u8) noexcept nogil
+    u32 fetch_add32 "z3f_fetch_add"(u32 *, u32) noexcept nogil
+    u32 fetch_sub32 "z3f_fetch_sub"(u32 *, u32) noexcept nogil
+    u32 fetch_or32 "z3f_fetch_or"(u32 *, u32) noexcept nogil
+    u32 fetch_and32 "z3f_fetch_and"(u32 *, u32) noexcept nogil
+    i64 fetch_add_i64 "z3f_fetch_add"(i64 *, i64) noexcept nogil
+    u64 fetch_or64 "z3f_fetch_or"(u64 *, u64) noexcept nogil
+    u64 fetch_and64 "z3f_fetch_and"(u64 *, u64) noexcept nogil
+    u16 exchange16 "z3f_exchange"(u16 *, u16) noexcept nogil
+    bint cas32 "z3f_cas32"(u32 *, u32, u32) noexcept nogil
+    bint cas64 "z3f_cas64"(u64 *, u64, u64) noexcept nogil
+    void barrier "z3f_barrier"() noexcept nogil
+    void smp_mb "z3f_mb"() noexcept nogil
+    void pause "z3f_pause"() noexcept nogil
+    u64 clock_ticks "z3f_clock"() noexcept nogil
+    u64 now_ns "z3f_now_ns"() noexcept nogil
+    void nap "z3f_nap"(u64 ns) noexcept nogil
+    void futex_wait "z3f_futex_wait"(u32 *word, u32 seen, u64 ns) noexcept nogil
+    void futex_wake "z3f_futex_wake"(u32 *word) noexcept nogil
+    void BUILD_BUG_ON "z3f_BUILD_BUG_ON"(bint) noexcept nogil
+    void sched_yield() noexcept nogil
+    int process_signal "kill"(int pid, int sig) noexcept nogil
+    int getpid() noexcept nogil
+    int getppid() noexcept nogil

@@ -1,0 +1,421 @@
+# The layout of the arena: types and constants only, no behaviour.
+#
+# One shared mapping holds everything. Processes may map it at different addresses,
+# so a reference in it is an offset from its start; 0 is null. Whoever changes a
+# struct here raises LAYOUT_VERSION: an arena or a dump of another version is refused.
+
+cdef enum:
+    LAYOUT_VERSION = 1
+    PAGE_SHIFT = 12
+    PAGE_SIZE = 1 << PAGE_SHIFT
+    PAGE_MASK_BITS = PAGE_SIZE - 1
+    CHUNK_SHIFT = 6                     # PAGE_SHIFT - NCHUNKS_ORDER
+    CHUNK_SIZE = 1 << CHUNK_SHIFT
+    TOTAL_CHUNKS = PAGE_SIZE >> CHUNK_SHIFT
+    CACHE_LINE = 64
+    MAX_TASKS = 60                      # a task is a bit in an object's reference mask
+    MAX_CPUS = 64
+    MAX_POOLS = 4
+    MAX_HELD = 8                        # locks that one task holds at once
+    MAX_DEPTH = 4                       # operations that nest: reclaim > evict > free
+    MAX_MAPS = 8                        # objects that one task has mapped at once
+    MAX_VERDICTS = 16
+    NR_SCRATCH = 16                     # raw words for lock tests, one a cache line
+    POISON_BYTE = 0x6b                  # freed frames and slots, as the kernel's POISON_FREE
+
+cdef u64 ARENA_MAGIC = 0x7a33666f6c647331       # "z3folds1"
+cdef u64 POISON = 0x6b6b6b6b6b6b6b6b
+cdef u32 POISON32 = 0x6b6b6b6b
+cdef u64 LIST_POISON1 = 0x5b5b5b5b5b5b0100      # what list_del leaves in next
+cdef u64 LIST_POISON2 = 0x5b5b5b5b5b5b0200      # and in prev
+
+cpdef enum Verdict:
+    V_NONE
+    V_DATA_RACE
+    V_CORRUPTION
+    V_USE_AFTER_FREE
+    V_DOUBLE_FREE
+    V_REFCOUNT
+    V_LIST_CORRUPTION
+    V_LOST_PAGE
+    V_STALE_HANDLE
+    V_LEAK
+    V_DEADLOCK
+    V_LIVELOCK
+    V_LOCK_MISUSE
+    V_LOCK_ORDER
+    V_SLEEP_IN_ATOMIC
+    V_EAGAIN_CONTRACT
+    V_INVARIANT
+    V_ORPHANED_LOCK
+    V_STALL
+    V_CRASH
+
+cpdef enum Op:                          # what a task does, and what the recorder writes
+    OP_NONE
+    OP_ALLOC
+    OP_FREE
+    OP_MAP
+    OP_UNMAP
+    OP_COMPACT
+    OP_RELEASE
+    OP_RECLAIM
+    OP_EVICT
+    OP_ISOLATE
+    OP_MIGRATE
+    OP_PUTBACK
+    OP_MIGRATE_PAGES
+    OP_CREATE_POOL
+    OP_DESTROY_POOL
+    OP_RECOVER
+    OP_RAW
+
+cpdef enum LockClass:
+    LC_NONE
+    LC_PG                               # PG_locked of a page descriptor: sleeps
+    LC_PAGE                             # the spinlock in a z3fold header
+    LC_POOL
+    LC_STALE
+    LC_SLOTS                            # the rwlock of a slots object
+    LC_WORKQUEUE
+    LC_RAW                              # a scratch word
+    NR_LOCK_CLASSES
+
+cpdef enum LockKind:
+    KIND_TTAS
+    KIND_TICKET
+    KIND_MCS
+
+cpdef enum Role:
+    ROLE_NONE
+    ROLE_CALLER                         # a process that uses the Python API
+    ROLE_WORKER
+    ROLE_MIGRATOR
+    ROLE_RECLAIMER
+    ROLE_KWORKER_COMPACT
+    ROLE_KWORKER_RELEASE
+
+cpdef enum TaskState:
+    TASK_FREE
+    TASK_STARTING
+    TASK_RUNNING
+    TASK_PARKED                         # at a quiet point, outside every operation
+    TASK_DONE
+    TASK_DEAD
+
+cpdef enum Reason:                      # why a migration attempt said -EAGAIN or -EBUSY
+    REASON_PG_LOCK_OLD                  # EAGAIN: the old page's descriptor was locked
+    REASON_PG_LOCK_NEW                  # EAGAIN: the new page's descriptor was locked
+    REASON_PG_LOCK_TWICE                # EAGAIN: the callback tried a lock its caller holds
+    REASON_PAGE_LOCK                    # EAGAIN: somebody held the page lock
+    REASON_COMPACTING                   # EAGAIN: a compaction of the page is queued
+    REASON_MAPPED                       # EBUSY: the page is mapped
+    REASON_NO_TARGET                    # ENOMEM: no target page
+    NR_REASONS
+
+cpdef enum Refusal:                     # why a page could not be isolated
+    REFUSED_GONE                        # the page was free, or being freed
+    REFUSED_NOT_MOVABLE
+    REFUSED_PG_LOCK
+    REFUSED_ISOLATED
+    REFUSED_HEADLESS
+    REFUSED_COMPACTING
+    REFUSED_STALE
+    REFUSED_CLAIMED
+    REFUSED_MAPPED
+    REFUSED_DESTROYING
+    NR_REFUSALS
+
+cpdef enum Fault:                       # failures that a run may inject
+    FAIL_PAGE
+    FAIL_SLOTS
+    FAIL_TARGET
+    FAIL_EVICT
+    FAIL_TRYLOCK
+    FAIL_CREATE
+    NR_FAULTS
+
+cpdef enum Counter:
+    N_ALLOC
+    N_ALLOC_HEADLESS
+    N_ALLOC_FAILED
+    N_FREE
+    N_MAP
+    N_VERIFIED
+    N_VERIFIED_BYTES
+    N_REWRITE
+    N_HANDED_OVER
+    N_COMPACT
+    N_COMPACT_MOVED
+    N_RELEASE
+    N_RECLAIM
+    N_RECLAIM_FAILED
+    N_EVICT
+    N_EVICT_FAILED
+    N_SWAP_IN
+    N_ISOLATE
+    N_ISOLATE_REFUSED
+    N_MIGRATE_ATTEMPT
+    N_MIGRATED
+    N_EAGAIN
+    N_EBUSY
+    N_ENOMEM
+    N_PUTBACK
+    N_FREED_WHILE_ISOLATED
+    N_LONGEST_STREAK
+    N_INJECTED
+    NR_COUNTERS
+
+cdef struct list_head:
+    u64 next
+    u64 prev
+
+cdef struct work_struct:                # 32 bytes, embedded in the header as in the kernel
+    u64 data                            # bit 0 PENDING; from bit 8 the CPU it was queued on
+    list_head entry
+    u64 func                            # a WORK_* number: processes share no addresses
+
+cdef struct workqueue_t:                # ordered: one item at a time, first in first out
+    u32 lock
+    u32 destroyed
+    list_head items
+    u64 running                         # the item that runs now, or 0
+    u32 running_task
+    u32 worker                          # task that serves this queue; 0: whoever flushes
+    i64 queued
+    u64 padding
+
+cdef struct z3fold_header:              # in the first chunks of each non-headless page
+    list_head buddy                     # unbuddied list, or stale list
+    u32 page_lock
+    u32 refcount
+    work_struct work
+    u64 slots
+    i16 cpu                             # CPU whose list it was last put on, -1: none
+    u16 first_chunks
+    u16 middle_chunks
+    u16 last_chunks
+    u16 start_middle
+    u16 first_num                       # two bits are used: rotates the buddy numbering
+    u16 mapped_count
+    u16 middle_maps                     # maps of the middle object alone
+    u64 pool                            # last: the header as posted ends before it
+
+cdef struct z3fold_buddy_slots:         # 64-byte aligned: handle & ~63 is the object
+    u64 slot[4]                         # page | buddy number | last_chunks << 2
+    u64 pool
+    u32 lock                            # rwlock; the code as posted had none
+    u32 state                           # SLOTS_*
+    u32 generation
+    u32 next_free
+    u64 padding
+
+cdef struct page_t:                     # struct page: lives apart, in the memmap
+    u64 private                         # z3fold's flag bits
+    u32 flags                           # PG_isolated and friends
+    u32 pg_lock
+    u32 refcount
+    u32 generation                      # raised at each free
+    u64 mapping                         # offset of the pool whose callbacks move it; 0: not movable
+    list_head lru                       # the pool's LRU, or the list of who isolated it
+    u32 state                           # FRAME_*
+    u32 next_free
+    u32 tries                           # of whoever isolated it: migration attempts so far
+    u32 isolated_by                     # and its task
+
+cdef struct pool_t:
+    u32 lock                            # unbuddied lists, LRU
+    u32 state                           # POOL_*
+    list_head lru
+    u64 percpu                          # per-CPU unbuddied lists
+    u64 inode                           # the mapping that movable pages refer to; 0: gone
+    u32 id
+    u32 evicts                          # there is an eviction callback
+    u32 stale_lock
+    u32 padding0
+    list_head stale
+    i64 pages_nr
+    i64 isolated                        # pages in the hands of the migration engine
+    i64 slots_nr                        # slots objects of this pool that are alive
+    work_struct work                    # the release work
+    workqueue_t compact_wq
+    workqueue_t release_wq
+    u64 cache                           # slots cache exists
+
+cdef struct held_t:
+    u64 lock
+    u16 lock_class
+    u8 reader
+    u8 node                             # its mcs node, with that kind
+    u32 padding
+    u64 since                           # clock ticks when sampled, else 0
+
+cdef struct mcs_node_t:
+    u32 waiting
+    u32 next                            # task << 3 | node, plus 1; 0: none
+
+cdef struct op_t:
+    u32 op
+    u32 seq
+    u64 a
+    u64 b
+
+cdef struct map_t:
+    u64 handle
+    u64 page
+    u64 address
+
+cdef struct lockstat_t:
+    u64 acquired
+    u64 contended
+    u64 wait_ticks
+    u64 wait_max
+    u64 held_samples
+    u64 held_ticks
+    u64 held_max
+
+cdef struct event_t:                    # 32 bytes
+    u64 ticks
+    u16 op
+    i16 ret
+    u32 page                            # frame number
+    u64 a
+    u64 b
+
+cdef struct task_t:
+    u32 id
+    u32 state
+    u32 pid
+    u32 incarnation
+    u32 role
+    u32 cpu
+    u32 preempt_count
+    u32 nr_held
+    u32 depth
+    u32 nr_maps
+    u64 progress                        # operations finished
+    u64 rng
+    u64 waits_for                       # the lock word this task waits for
+    u32 waits_class
+    u32 refused                         # Refusal of the last isolate that said no
+    u32 mcs_used                        # a bit a node
+    u32 padding
+    u64 ring_head
+    list_head isolated                  # pages this task has isolated
+    list_head aside                     # free frames an offliner keeps out of use
+    op_t ops[MAX_DEPTH]
+    held_t held[MAX_HELD]
+    mcs_node_t mcs[MAX_HELD]
+    map_t maps[MAX_MAPS]
+    u64 count[NR_COUNTERS]
+    u64 reasons[NR_REASONS]
+    u64 refusals[NR_REFUSALS]
+    u64 moved_after[16]                 # pages moved after this many retries
+    lockstat_t lockstat[NR_LOCK_CLASSES]
+    z3fold_buddy_slots private_slots[2] # reclaim's own handles: the kernel's are on the stack
+
+cdef struct object_t:                   # what the caller of the allocator knows of an object
+    u64 word                            # bits 0..59 tasks that hold a reference, then OBJECT_*
+    u64 handle
+    u32 size
+    u32 version                         # raised at each rewrite: the pattern's seed
+    u32 state
+    u32 owner                           # task that allocated it, or took it over
+    u64 swap                            # swap slot + 1
+    u64 padding[3]
+
+cdef struct verdict_t:
+    u32 kind
+    u32 task
+    u32 op
+    u32 ready
+    u64 page
+    u64 handle
+    u64 lock
+    u64 ticks
+    char where[40]
+    char text[184]
+
+cdef struct geometry_t:
+    u32 frames
+    u32 slots
+    u32 objects
+    u32 swap
+    u32 tasks
+    u32 cpus
+    u32 ring                            # events a task; a power of two, or 0
+    u32 header_chunks
+
+cdef struct config_t:
+    u64 design                          # a bit a defect
+    u64 seed
+    u32 lock_kind
+    u32 cross_cpu_search
+    u32 poison                          # fill freed frames, check them when they come back
+    u32 keep_going                      # a verdict does not end the run where it can go on
+    u32 delay_rate                      # of 2^32: how often a lock operation dawdles
+    u32 delay_ns
+    u32 fault[NR_FAULTS]                # of 2^32
+
+cdef struct arena_t:
+    u64 magic
+    u32 version
+    u32 header_size
+    u64 size
+    u64 layout                          # sizes of all structs, folded: same version, same compiler
+    geometry_t geometry
+    config_t config
+    u64 tasks                           # offsets of the regions
+    u64 pools
+    u64 percpu
+    u64 memmap
+    u64 slots
+    u64 objects
+    u64 rings
+    u64 swapmap
+    u64 swap
+    u64 frames
+    u64 percpu_used                     # bit a block
+    u64 free_frames[8]                  # [0] is tag << 32 | index + 1; a line each
+    u64 free_slots[8]
+    u64 free_swap[8]
+    i64 frames_free
+    i64 slots_free
+    u32 stop                            # 1: end at the next operation; 2: give up waits too
+    u32 pause                           # quiet point: park
+    u32 sleepers                        # tasks in a timed wait for a lock
+    u32 nr_verdicts
+    u32 tick                            # raised by whoever watches
+    u32 padding
+    verdict_t verdicts[MAX_VERDICTS]
+    u64 scratch[NR_SCRATCH * 8]
+
+cdef enum:
+    FRAME_FREE = 0
+    FRAME_ALLOCATED = 1
+    SLOTS_FREE = 0
+    SLOTS_ALLOCATED = 1
+    SLOTS_PRIVATE = 2                   # reclaim's own: never goes to the cache
+    POOL_NONE = 0
+    POOL_LIVE = 1
+    POOL_DESTROYING = 2
+    PG_ISOLATED = 1                     # page_t.flags
+    WORK_PENDING = 1
+    WORK_CPU_SHIFT = 8
+    WORK_COMPACT = 1
+    WORK_RELEASE = 2
+    GFP_ATOMIC = 0
+    GFP_KERNEL = 1                      # may sleep
+    GFP_HIGHMEM = 2
+
+cdef void check_layout() noexcept nogil:
+    """Sizes the algorithms rely on, asserted when this is compiled."""
+    BUILD_BUG_ON(sizeof(z3fold_header) != 88)
+    BUILD_BUG_ON(sizeof(z3fold_header) - sizeof(u64) != 80)     # as posted: no pool pointer
+    BUILD_BUG_ON(sizeof(work_struct) != 32)
+    BUILD_BUG_ON(sizeof(z3fold_buddy_slots) != CACHE_LINE)
+    BUILD_BUG_ON(sizeof(page_t) != CACHE_LINE)
+    BUILD_BUG_ON(sizeof(object_t) != CACHE_LINE)
+    BUILD_BUG_ON(sizeof(event_t) != 32)
+    BUILD_BUG_ON(TOTAL_CHUNKS != 64)
+    BUILD_BUG_ON(sizeof(verdict_t) != 272)

@@ -1,0 +1,70 @@
+# Who does what: the bracket around each operation, and the flight recorder.
+#
+# The bracket (current.depth > 0) tells, also after a SIGKILL, whether a task died inside
+# the allocator. The recorder writes one 32-byte event at the end of an operation, stamped
+# with the cycle counter, to the task's own ring: no shared line, no ordering added.
+
+
+cdef inline void op_enter(u32 op, u64 a, u64 b) noexcept nogil:
+    cdef op_t *o = &current.ops[current.depth & (MAX_DEPTH - 1)]
+    o.op = op
+    o.a = a
+    o.b = b
+    barrier()
+    current.depth += 1
+    barrier()
+
+
+cdef inline void op_leave() noexcept nogil:
+    barrier()
+    current.depth -= 1
+    if current.depth == 0:
+        current.progress += 1
+        if unlikely(current.nr_held != 0 or current.preempt_count != 0):
+            returned_with_locks()
+
+
+cdef void returned_with_locks() noexcept nogil:
+    cdef u64 lock = current.held[0].lock if current.nr_held else 0
+    verdict(V_LOCK_MISUSE, "op_leave", 0, 0, lock,
+            "an operation returned with %llu locks held and preemption off %llu times",
+            current.nr_held, current.preempt_count)
+    current.nr_held = 0
+    current.preempt_count = 0
+
+
+cdef inline void record(u32 op, i32 ret, u64 page, u64 a, u64 b) noexcept nogil:
+    """Write an event; page is the offset of a frame, or 0."""
+    if unlikely(recording):
+        write_event(op, ret, page, a, b)
+
+
+cdef void write_event(u32 op, i32 ret, u64 page, u64 a, u64 b) noexcept nogil:
+    cdef u64 head = current.ring_head
+    cdef event_t *e = (<event_t *>(A + H.rings) + <u64>me * H.geometry.ring
+                       + (head & (H.geometry.ring - 1)))
+    e.ticks = clock_ticks()
+    e.op = op
+    e.ret = ret
+    e.page = <u32>((page - frames_start) >> PAGE_SHIFT) if page else <u32>-1
+    e.a = a
+    e.b = b
+    barrier()
+    current.ring_head = head + 1
+
+
+cdef inline void count(int counter) noexcept nogil:
+    current.count[counter] += 1
+
+
+cdef inline u64 *counter(int which) noexcept nogil:
+    return &current.count[which]
+
+
+cdef inline void because(int reason) noexcept nogil:
+    """Count why a migration attempt failed (Reason)."""
+    current.reasons[reason] += 1
+
+
+cdef inline lockstat_t *lockstat(int lock_class) noexcept nogil:
+    return &current.lockstat[lock_class]

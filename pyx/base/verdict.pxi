@@ -1,0 +1,76 @@
+# Verdicts: what a check says when it fails, recorded once, in the arena.
+#
+# A verdict never aborts. verdict() notes it and asks all tasks to end at their next
+# operation; bug() is for where going on would be wild: it leaves the operation at once,
+# locks and all, and tells waiters to give up as well.
+
+from libc.stdio cimport snprintf
+from libc.string cimport strcmp, strncpy
+
+cdef extern from *:
+    """
+    #include <setjmp.h>
+    #include <stdlib.h>
+    /* One landing for the operation that runs now. Bodies own nothing but arena state,
+       so leaving them without unwinding loses nothing. */
+    static jmp_buf z3f_landing;
+    static int z3f_landing_set;
+    static int z3f_guarded(void (*body)(void *), void *argument) {
+        int left = 1;
+        if (_setjmp(z3f_landing) == 0) {
+            z3f_landing_set = 1;
+            body(argument);
+            left = 0;
+        }
+        z3f_landing_set = 0;
+        return left;
+    }
+    static void z3f_leave(void) {
+        if (z3f_landing_set)
+            _longjmp(z3f_landing, 1);
+        abort();                        /* not reached: every entry is guarded */
+    }
+    """
+    bint guarded "z3f_guarded"(void (*body)(void *) noexcept nogil, void *argument) noexcept nogil
+    void leave_operation "z3f_leave"() noexcept nogil
+
+
+cdef void verdict(int kind, const char *where, u64 page, u64 handle, u64 lock,
+                  const char *text, u64 a=0, u64 b=0, u64 c=0) noexcept nogil:
+    """Record a failed check. text is a printf format for a, b, c (%llu, %lld, %llx)."""
+    cdef u32 i, n
+    cdef verdict_t *v
+    n = read_once32(&H.nr_verdicts)
+    for i in range(n if n < MAX_VERDICTS else MAX_VERDICTS):
+        v = &H.verdicts[i]
+        if v.kind == <u32>kind and strcmp(v.where, where) == 0:
+            return                      # the same failure again: once is enough
+    n = fetch_add32(&H.nr_verdicts, 1)
+    if n < MAX_VERDICTS:
+        v = &H.verdicts[n]
+        v.kind = kind
+        v.task = me
+        v.op = current.ops[current.depth - 1].op if 0 < current.depth <= MAX_DEPTH else OP_NONE
+        v.page = page
+        v.handle = handle
+        v.lock = lock
+        v.ticks = clock_ticks()
+        strncpy(v.where, where, sizeof(v.where) - 1)
+        snprintf(v.text, sizeof(v.text), text, a, b, c)
+        store_release32(&v.ready, 1)
+    if not H.config.keep_going:
+        cas32(&H.stop, 0, 1)
+
+
+cdef void bug(int kind, const char *where, u64 page, u64 handle, u64 lock,
+              const char *text, u64 a=0, u64 b=0, u64 c=0) noexcept nogil:
+    """Record a failed check after which this operation cannot go on, and leave it."""
+    verdict(kind, where, page, handle, lock, text, a, b, c)
+    store_release32(&H.stop, 2)
+    leave_operation()
+
+
+cdef inline void give_up_if_over() noexcept nogil:
+    """For waits: nobody will come any more once an operation was left with its locks held."""
+    if read_once32(&H.stop) == 2:
+        leave_operation()

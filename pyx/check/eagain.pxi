@@ -1,0 +1,90 @@
+# The -EAGAIN contract, watched at every step of every migration.
+#
+# A migrate that says -EAGAIN (or -EBUSY) has changed nothing that is the migration's to
+# change: the page is isolated and movable, its header has the same slots and pool, each
+# live slot still names it, and the new page is untouched. A page is tried at most ten times,
+# and putback never follows success. That a retry succeeds once the contention is gone is
+# asked at quiet points (check/probe.pxi).
+
+cdef enum:
+    MAX_TRIES = 10
+
+cdef u64 before_slots
+cdef u64 before_pool
+cdef u64 before_mapping
+
+
+cdef void contract_broken(page_t *page, const char *text, u64 a=0, u64 b=0) noexcept nogil:
+    verdict(V_EAGAIN_CONTRACT, "migrate", page_address(page), 0, 0, text, a, b)
+
+
+cdef void before_attempt(page_t *page, page_t *newpage) noexcept nogil:
+    global before_slots, before_pool, before_mapping
+    cdef z3fold_header *zhdr = header_at(page_address(page))
+    before_slots = zhdr.slots
+    before_pool = zhdr.pool
+    before_mapping = page.mapping
+    if not PageIsolated(page):
+        contract_broken(page, "a page that is not isolated is to be migrated")
+    if page.isolated_by != me:
+        contract_broken(page, "task %llu migrates a page that task %llu isolated",
+                        me, page.isolated_by)
+    if page.tries >= MAX_TRIES:
+        contract_broken(page, "attempt number %llu: ten are allowed in all", page.tries + 1)
+    if newpage.private != 0 or newpage.mapping != 0:
+        contract_broken(page, "the target page is not a fresh one: private 0x%llx",
+                        newpage.private)
+
+
+cdef void after_refusal(page_t *page, page_t *newpage, int result) noexcept nogil:
+    cdef z3fold_header *zhdr = header_at(page_address(page))
+    cdef z3fold_buddy_slots *slots
+    cdef u64 word
+    cdef int i
+    if not PageIsolated(page) or page.mapping != before_mapping or read_once32(&page.refcount) < 2:
+        contract_broken(page, "result %lld, but the page is not isolated as before "
+                        "(references %llu)", result, page.refcount)
+    if zhdr.slots != before_slots or zhdr.pool != before_pool:
+        contract_broken(page, "result %lld, but the header has other slots (0x%llx)",
+                        result, zhdr.slots)
+    if node(page.lru.prev).next != offset_of(&page.lru):
+        contract_broken(page, "result %lld, but the page left the list of who isolated it",
+                        result)
+    if newpage.private != 0 or newpage.mapping != 0 or read_once32(&newpage.refcount) != 1:
+        contract_broken(page, "result %lld, but the target page was changed: private 0x%llx",
+                        result, newpage.private)
+    if not is_slots(before_slots):
+        return
+    slots = <z3fold_buddy_slots *>at(before_slots)
+    for i in range(4):
+        word = read_once64(&slots.slot[i])
+        if slots.state == SLOTS_ALLOCATED and word != 0 \
+                and word & ~<u64>PAGE_MASK_BITS != page_address(page):
+            contract_broken(page, "result %lld, but a slot now holds 0x%llx", result, word)
+
+
+cdef void after_success(page_t *page, page_t *newpage) noexcept nogil:
+    page.isolated_by = 0
+    if page.mapping != 0:
+        contract_broken(page, "migrated, but the old page is still movable")
+    if read_once32(&newpage.refcount) < 2:
+        contract_broken(page, "migrated, but the owner took no reference on the new page")
+
+
+cdef void before_putback(page_t *page) noexcept nogil:
+    if not PageIsolated(page) or page.isolated_by != me:
+        contract_broken(page, "putback of a page that is not isolated, or not by us (by %llu)",
+                        page.isolated_by)
+    page.isolated_by = 0
+
+
+cdef void watch_contract(int step, page_t *page, page_t *newpage, int result) noexcept nogil:
+    if step == OP_MIGRATE_PAGES:
+        before_attempt(page, newpage)
+    elif step == OP_MIGRATE:
+        if result == 0:
+            after_success(page, newpage)
+        else:
+            after_refusal(page, newpage, result)
+    elif step == OP_PUTBACK:
+        before_putback(page)

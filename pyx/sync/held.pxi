@@ -1,0 +1,87 @@
+# The locks a task holds: a short stack in its context, readable by others after a crash.
+#
+# Pairs each acquisition with its release, samples how long locks are held (one in 64), and
+# tells sleeping from spinning contexts for might_sleep().
+
+
+cdef inline bint is_spinning_class(int lock_class) noexcept nogil:
+    return lock_class != LC_PG          # PG_locked sleeps; all the others spin
+
+
+cdef inline held_t *hold(u64 lock, int lock_class) noexcept nogil:
+    cdef held_t *h
+    cdef lockstat_t *s = lockstat(lock_class)
+    if unlikely(current.nr_held >= MAX_HELD):
+        bug(V_LOCK_MISUSE, "hold", 0, 0, lock, "a task holds more than %llu locks", MAX_HELD)
+    h = &current.held[current.nr_held]
+    h.lock = lock
+    h.lock_class = lock_class
+    h.reader = 0
+    s.acquired += 1
+    h.since = clock_ticks() if unlikely(s.acquired & 63 == 0) else 0
+    barrier()
+    current.nr_held += 1
+    return h
+
+
+cdef void held_sample(held_t *h) noexcept nogil:
+    cdef lockstat_t *s = lockstat(h.lock_class)
+    cdef u64 ticks = clock_ticks() - h.since
+    s.held_samples += 1
+    s.held_ticks += ticks
+    if ticks > s.held_max:
+        s.held_max = ticks
+
+
+cdef inline held_t *held(u64 lock) noexcept nogil:
+    """The entry of a lock that this task holds, or null."""
+    cdef i32 i = <i32>current.nr_held - 1
+    while i >= 0:
+        if current.held[i].lock == lock:
+            return &current.held[i]
+        i -= 1
+    return NULL
+
+
+cdef inline void let_go(held_t *h) noexcept nogil:
+    cdef held_t *last = &current.held[current.nr_held - 1]
+    if unlikely(h.since != 0):
+        held_sample(h)
+    while h < last:
+        h[0] = h[1]
+        h += 1
+    current.nr_held -= 1
+    barrier()
+
+
+cdef inline void might_sleep(const char *where) noexcept nogil:
+    """The kernel's debug check: called where a function may sleep."""
+    cdef u32 i
+    if unlikely(current.preempt_count != 0):
+        verdict(V_SLEEP_IN_ATOMIC, where, 0, 0, 0,
+                "may sleep, but the caller declared that it must not (preempt count %llu)",
+                current.preempt_count)
+    if unlikely(current.nr_held != 0):
+        for i in range(current.nr_held):
+            if is_spinning_class(current.held[i].lock_class):
+                verdict(V_SLEEP_IN_ATOMIC, where, 0, 0, current.held[i].lock,
+                        "may sleep with a spinlock of class %llu held",
+                        current.held[i].lock_class)
+                return
+
+
+cdef inline void preempt_disable() noexcept nogil:
+    current.preempt_count += 1
+
+
+cdef inline void preempt_enable() noexcept nogil:
+    current.preempt_count -= 1
+
+
+cdef void check_no_locks_in(u64 start, u64 size) noexcept nogil:
+    """Memory is about to be freed: this task must hold no lock in it."""
+    cdef u32 i
+    for i in range(current.nr_held):
+        if current.held[i].lock >= start and current.held[i].lock < start + size:
+            verdict(V_LOCK_MISUSE, "check_no_locks_in", page_of_address(start), 0,
+                    current.held[i].lock, "memory is freed with a lock held in it")

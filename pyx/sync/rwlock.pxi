@@ -1,0 +1,75 @@
+# Reader-writer spinlock of 32 bits: the writer's task in the low 10, readers above.
+#
+# Who reads is not in the word; it is in the readers' lists of held locks. Writers are not
+# preferred: a read side is a few instructions here, and writers (migration) are rare.
+
+cdef enum:
+    READER = 0x400
+
+
+cdef void read_lock_slow(u32 *lock, int lock_class) noexcept nogil:
+    cdef u64 began = clock_ticks()
+    cdef u32 turns = 0
+    cdef u32 word
+    begin_wait(offset_of(lock), lock_class)
+    while True:
+        word = read_once32(lock)
+        if word & OWNER_MASK == 0 and cas32(lock, word, word + READER):
+            break
+        if wait_a_little(&turns, lock, word):
+            check_owner(offset_of(lock), read_once32(lock), lock_class)
+    end_wait(lockstat(lock_class), began)
+
+
+cdef inline void read_lock(u32 *lock, int lock_class) noexcept nogil:
+    cdef u32 word
+    gate()
+    word = read_once32(lock)
+    if unlikely(word & OWNER_MASK != 0 or not cas32(lock, word, word + READER)):
+        read_lock_slow(lock, lock_class)
+    hold(offset_of(lock), lock_class).reader = 1
+
+
+cdef inline void read_unlock(u32 *lock) noexcept nogil:
+    cdef held_t *h = held(offset_of(lock))
+    if unlikely(h == NULL or not h.reader):
+        bug(V_LOCK_MISUSE, "read_unlock", 0, 0, offset_of(lock),
+            "read_unlock by a task that does not read (lock word 0x%llx)", read_once32(lock))
+    if fetch_sub32(lock, READER) < 2 * READER and unlikely(read_once32(&H.sleepers) != 0):
+        futex_wake(lock)
+    let_go(h)
+    gate()
+
+
+cdef void write_lock(u32 *lock, int lock_class) noexcept nogil:
+    cdef u64 began = 0
+    cdef u32 turns = 0
+    cdef u32 word
+    gate()
+    if held(offset_of(lock)) != NULL:
+        bug(V_DEADLOCK, "write_lock", 0, 0, offset_of(lock),
+            "task %llu takes for writing a lock that it holds already", me)
+    while True:
+        word = read_once32(lock)
+        if word == 0 and cas32(lock, 0, me):
+            break
+        if began == 0:
+            began = clock_ticks()
+            begin_wait(offset_of(lock), lock_class)
+        if wait_a_little(&turns, lock, word):
+            check_owner(offset_of(lock), read_once32(lock), lock_class)
+    if began:
+        end_wait(lockstat(lock_class), began)
+    hold(offset_of(lock), lock_class)
+
+
+cdef inline void write_unlock(u32 *lock) noexcept nogil:
+    cdef held_t *h = held(offset_of(lock))
+    if unlikely(h == NULL or h.reader or read_once32(lock) != me):
+        bug(V_LOCK_MISUSE, "write_unlock", 0, 0, offset_of(lock),
+            "write_unlock by a task that does not write (lock word 0x%llx)", read_once32(lock))
+    store_release32(lock, 0)
+    if unlikely(read_once32(&H.sleepers) != 0):
+        futex_wake(lock)
+    let_go(h)
+    gate()

@@ -1,0 +1,253 @@
+# Spinlocks of 32 bits that name their owner, in three kinds; one kind an arena.
+#
+#   ttas    owner 10 bits, generation 22. Test-and-test-and-set; waiting is about 50 spins,
+#           some yields, then timed futex waits that check that the owner lives.
+#   ticket  owner 16 bits, serving 8, next 8. First come, first served.
+#   mcs     owner 16 bits, tail 16: Mellor-Crummey and Scott, 1991, nodes in the tasks.
+#
+# The owner is in the low bits in all of them, so that who waits for whom can be read by
+# anyone, also after a crash. The queued kinds collapse with more tasks than CPUs: the next
+# in line is usually not running. An unlock does not wake unless somebody said that it
+# sleeps; a wake that is missed costs one period of the timed wait.
+
+cdef enum:
+    OWNER_MASK = 0x3ff
+    LOCK_GENERATION = 0x400
+    SPINS = 50
+    YIELDS = 16
+    FUTEX_PERIOD_NS = 500000
+
+
+cdef inline u32 lock_owner(u32 word) noexcept nogil:
+    return word & OWNER_MASK
+
+
+cdef bint task_is_dead(u32 id) noexcept nogil:
+    cdef task_t *t = task_at(id)
+    cdef u32 state = read_once32(&t.state)
+    return state == TASK_DEAD or (t.pid != 0 and process_signal(<int>t.pid, 0) != 0)
+
+
+cdef void check_owner(u64 lock, u32 word, int lock_class) noexcept nogil:
+    """A waiter that has waited for long asks whether its wait can end."""
+    cdef u32 owner = lock_owner(word)
+    give_up_if_over()
+    if word == POISON32:
+        bug(V_USE_AFTER_FREE, "spin_lock", page_of_address(lock), 0, lock,
+            "the lock of class %llu lies in freed memory", lock_class)
+    if owner == me:
+        bug(V_DEADLOCK, "spin_lock", 0, 0, lock,
+            "task %llu waits for a lock of class %llu that it holds itself", me, lock_class)
+    if owner > H.geometry.tasks:
+        bug(V_CORRUPTION, "spin_lock", page_of_address(lock), 0, lock,
+            "the lock word is 0x%llx: no task has that number", word)
+    if owner != 0 and task_is_dead(owner):
+        bug(V_ORPHANED_LOCK, "spin_lock", 0, 0, lock,
+            "the lock of class %llu is held by task %llu, which is dead", lock_class, owner)
+
+
+cdef inline bint ttas_try(u32 *lock, u32 word) noexcept nogil:
+    return word & OWNER_MASK == 0 and cas32(lock, word, (word + LOCK_GENERATION) | me)
+
+
+cdef inline u8 *ticket_serving(u32 *lock) noexcept nogil:
+    return <u8 *>lock + 2
+
+
+cdef inline bint ticket_try(u32 *lock, u32 word) noexcept nogil:
+    return ((word >> 24) == ((word >> 16) & 0xff) and word & 0xffff == 0
+            and cas32(lock, word, (word + (<u32>1 << 24)) | me))
+
+
+cdef inline mcs_node_t *mcs_node(u32 tag) noexcept nogil:
+    return &task_at((tag - 1) >> 3).mcs[(tag - 1) & 7]
+
+
+cdef inline u32 mcs_take_node() noexcept nogil:
+    cdef u32 i = 0
+    while current.mcs_used >> i & 1:
+        i += 1
+    current.mcs_used |= <u32>1 << i
+    current.mcs[i].waiting = 1
+    current.mcs[i].next = 0
+    return i
+
+
+cdef inline bint wait_a_little(u32 *turns, u32 *lock, u32 word) noexcept nogil:
+    """One step of a wait; true when it is time to ask after the owner."""
+    turns[0] += 1
+    if turns[0] <= SPINS:
+        pause()
+        return False
+    if turns[0] <= SPINS + YIELDS:
+        sched_yield()
+        return turns[0] == SPINS + 1
+    fetch_add32(&H.sleepers, 1)
+    futex_wait(lock, word, FUTEX_PERIOD_NS)
+    fetch_sub32(&H.sleepers, 1)
+    return True
+
+
+cdef void end_wait(lockstat_t *s, u64 began) noexcept nogil:
+    cdef u64 waited = clock_ticks() - began
+    current.waits_for = 0
+    s.contended += 1
+    s.wait_ticks += waited
+    if waited > s.wait_max:
+        s.wait_max = waited
+
+
+cdef void begin_wait(u64 lock, int lock_class) noexcept nogil:
+    current.waits_class = lock_class
+    store_release64(&current.waits_for, lock)
+
+
+cdef void ttas_lock_slow(u32 *lock, int lock_class) noexcept nogil:
+    cdef u64 began = clock_ticks()
+    cdef u32 turns = 0
+    cdef u32 word
+    begin_wait(offset_of(lock), lock_class)
+    while True:
+        word = read_once32(lock)
+        if ttas_try(lock, word):
+            break
+        if wait_a_little(&turns, lock, word):
+            check_owner(offset_of(lock), read_once32(lock), lock_class)
+    end_wait(lockstat(lock_class), began)
+
+
+cdef void ticket_lock(u32 *lock, int lock_class) noexcept nogil:
+    cdef u32 word = read_once32(lock)
+    cdef u32 turns = 0
+    cdef u64 began = 0
+    cdef u8 mine
+    if word == POISON32 or lock_owner(word) == me:
+        check_owner(offset_of(lock), word, lock_class)
+    mine = fetch_add32(lock, <u32>1 << 24) >> 24
+    while load_acquire8(ticket_serving(lock)) != mine:
+        if began == 0:
+            began = clock_ticks()
+            begin_wait(offset_of(lock), lock_class)
+        word = read_once32(lock)
+        if wait_a_little(&turns, lock, word):
+            check_owner(offset_of(lock), read_once32(lock), lock_class)
+    write_once16(<u16 *>lock, me)
+    if began:
+        end_wait(lockstat(lock_class), began)
+
+
+cdef u8 mcs_lock(u32 *lock, int lock_class) noexcept nogil:
+    cdef u32 word = read_once32(lock)
+    cdef u32 i, tag, before
+    cdef u32 turns = 0
+    cdef u64 began
+    if word == POISON32 or lock_owner(word) == me:
+        check_owner(offset_of(lock), word, lock_class)
+    i = mcs_take_node()
+    tag = (me << 3 | i) + 1
+    before = exchange16(<u16 *>lock + 1, tag)
+    if before:
+        began = clock_ticks()
+        begin_wait(offset_of(lock), lock_class)
+        store_release32(&mcs_node(before).next, tag)
+        while load_acquire32(&current.mcs[i].waiting):
+            if wait_a_little(&turns, &current.mcs[i].waiting, 1):
+                check_owner(offset_of(lock), read_once32(lock), lock_class)
+        end_wait(lockstat(lock_class), began)
+    write_once16(<u16 *>lock, me)
+    return i
+
+
+cdef void mcs_unlock(u32 *lock, u8 i) noexcept nogil:
+    cdef u32 tag = (me << 3 | i) + 1
+    cdef u32 turns = 0
+    cdef u32 *next_waiting
+    write_once16(<u16 *>lock, 0)
+    if read_once32(&current.mcs[i].next) == 0 and not cas32(lock, tag << 16, 0):
+        while read_once32(&current.mcs[i].next) == 0:
+            relax(&turns)               # the next in line has not linked itself yet
+    if read_once32(&current.mcs[i].next) != 0:
+        next_waiting = &mcs_node(load_acquire32(&current.mcs[i].next)).waiting
+        store_release32(next_waiting, 0)
+        if read_once32(&H.sleepers):
+            futex_wake(next_waiting)
+    current.mcs_used &= ~(<u32>1 << i)
+
+
+cdef void queued_lock(u32 *lock, int lock_class) noexcept nogil:
+    cdef u8 node_ = 0
+    if lock_kind == KIND_MCS:
+        node_ = mcs_lock(lock, lock_class)
+    else:
+        ticket_lock(lock, lock_class)
+    hold(offset_of(lock), lock_class).node = node_
+
+
+cdef inline void spin_lock_init(u32 *lock) noexcept nogil:
+    write_once32(lock, 0)
+
+
+cdef inline void spin_lock(u32 *lock, int lock_class) noexcept nogil:
+    gate()
+    if unlikely(lock_kind != KIND_TTAS):
+        queued_lock(lock, lock_class)
+        return
+    if unlikely(not ttas_try(lock, read_once32(lock))):
+        ttas_lock_slow(lock, lock_class)
+    hold(offset_of(lock), lock_class)
+
+
+cdef bint queued_trylock(u32 *lock, int lock_class) noexcept nogil:
+    cdef u32 i, word = read_once32(lock)
+    if lock_kind == KIND_TICKET:
+        if not ticket_try(lock, word):
+            return False
+        hold(offset_of(lock), lock_class)
+        return True
+    i = mcs_take_node()
+    if word == 0 and cas32(lock, 0, ((me << 3 | i) + 1) << 16 | me):
+        hold(offset_of(lock), lock_class).node = i
+        return True
+    current.mcs_used &= ~(<u32>1 << i)
+    return False
+
+
+cdef inline bint spin_trylock(u32 *lock, int lock_class) noexcept nogil:
+    """Take the lock if it is free. Never waits, and may fail for no reason (injected)."""
+    gate()
+    if should_fail(FAIL_TRYLOCK):
+        return False
+    if unlikely(lock_kind != KIND_TTAS):
+        return queued_trylock(lock, lock_class)
+    if not ttas_try(lock, read_once32(lock)):
+        if unlikely(read_once32(lock) == POISON32):
+            check_owner(offset_of(lock), POISON32, lock_class)
+        return False
+    hold(offset_of(lock), lock_class)
+    return True
+
+
+cdef inline void spin_unlock(u32 *lock) noexcept nogil:
+    cdef u32 word = read_once32(lock)
+    cdef held_t *h = held(offset_of(lock))
+    if unlikely(h == NULL or lock_owner(word) != me):
+        bug(V_LOCK_MISUSE, "spin_unlock", 0, 0, offset_of(lock),
+            "unlock of a lock that belongs to task %llu (lock word 0x%llx)",
+            lock_owner(word), word)
+    if unlikely(lock_kind != KIND_TTAS):
+        if lock_kind == KIND_MCS:
+            mcs_unlock(lock, h.node)
+        else:
+            write_once16(<u16 *>lock, 0)
+            store_release8(ticket_serving(lock), ticket_serving(lock)[0] + 1)
+    else:
+        store_release32(lock, word & ~<u32>OWNER_MASK)
+        if unlikely(read_once32(&H.sleepers) != 0):
+            futex_wake(lock)
+    let_go(h)
+    gate()
+
+
+cdef inline bint spin_is_held(u32 *lock) noexcept nogil:
+    """Whether this task holds the lock: lockdep_assert_held."""
+    return lock_owner(read_once32(lock)) == me

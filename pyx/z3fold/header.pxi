@@ -1,0 +1,202 @@
+# The page header, handles, and the way from one to the other.
+#
+# A handle is the address of a slot, whose word is page | buddy number | last_chunks << 2; a
+# headless page's handle is its address with the lowest bit set. Buddy numbers rotate with
+# first_num, so that a middle object may become first without a change of its handle.
+#
+# Lookup as in v5.7 and later: the slot is read, and the page try-locked, under the lock of
+# the slots, which migration takes for writing when it renames the page. The page lock is
+# thus always that of the page which the slot names.
+
+cdef enum:
+    HEADLESS = 0
+    FIRST = 1
+    MIDDLE = 2
+    LAST = 3
+    BUDDY_MASK = 3
+    BUDDY_SHIFT = 2
+    # page.private
+    PAGE_HEADLESS = 0
+    MIDDLE_CHUNK_MAPPED = 1
+    NEEDS_COMPACTING = 2
+    PAGE_STALE = 3
+    PAGE_CLAIMED = 4                    # by reclaim, or by who isolated the page
+    PAGE_FREED = 5                      # headless: freed while claimed; reclaim releases it
+    LOOKUP_TURNS = 256
+
+
+cdef inline z3fold_header *header_at(u64 address) noexcept nogil:
+    return <z3fold_header *>(A + address)
+
+
+cdef inline u64 header_address(z3fold_header *zhdr) noexcept nogil:
+    return <u64>(<char *>zhdr - A)
+
+
+cdef inline page_t *header_page(z3fold_header *zhdr) noexcept nogil:
+    return virt_to_page(header_address(zhdr))
+
+
+cdef inline pool_t *pool_at(u64 offset) noexcept nogil:
+    return <pool_t *>(A + offset)
+
+
+cdef inline void z3fold_page_lock(z3fold_header *zhdr) noexcept nogil:
+    spin_lock(&zhdr.page_lock, LC_PAGE)
+
+
+cdef inline bint z3fold_page_trylock(z3fold_header *zhdr) noexcept nogil:
+    return spin_trylock(&zhdr.page_lock, LC_PAGE)
+
+
+cdef inline void z3fold_page_unlock(z3fold_header *zhdr) noexcept nogil:
+    spin_unlock(&zhdr.page_lock)
+
+
+cdef inline u64 handle_to_slots(u64 handle) noexcept nogil:
+    return handle & ~<u64>(CACHE_LINE - 1)
+
+
+cdef inline u64 size_to_chunks(u64 size) noexcept nogil:
+    return (size + CHUNK_SIZE - 1) >> CHUNK_SHIFT
+
+
+cdef inline int buddy_index(z3fold_header *zhdr, int buddy) noexcept nogil:
+    return (buddy + zhdr.first_num) & BUDDY_MASK
+
+
+cdef u64 encode_handle(z3fold_header *zhdr, z3fold_buddy_slots *slots, int buddy) noexcept nogil:
+    """Write the slot of this buddy; returns its address. The page lock is held."""
+    cdef int index = buddy_index(zhdr, buddy)
+    cdef u64 word = header_address(zhdr) + index
+    if unlikely(offset_of(slots) == 0):
+        bug(V_INVARIANT, "encode_handle", header_address(zhdr), 0, 0,
+            "the page has no slots object to write a handle to")
+    if buddy == LAST:
+        word |= <u64>zhdr.last_chunks << BUDDY_SHIFT
+    write_once64(&slots.slot[index], word)
+    return offset_of(&slots.slot[index])
+
+
+cdef inline int handle_to_buddy(z3fold_header *zhdr, u64 word) noexcept nogil:
+    return <int>((word - zhdr.first_num) & BUDDY_MASK)
+
+
+cdef inline u64 handle_to_chunks(u64 word) noexcept nogil:
+    return (word & PAGE_MASK_BITS) >> BUDDY_SHIFT
+
+
+cdef inline u64 slot_word(u64 handle) noexcept nogil:
+    return read_once64(<u64 *>at(handle))
+
+
+cdef void refuse_handle(u64 handle, u64 word, const char *where) noexcept nogil:
+    if word == POISON:
+        bug(V_USE_AFTER_FREE, where, 0, handle, 0, "the handle's slots object was freed")
+    if word == 0:
+        bug(V_STALE_HANDLE, where, 0, handle, 0, "the handle was freed")
+    bug(V_STALE_HANDLE, where, 0, handle, 0,
+        "the handle's slot holds 0x%llx, which names no page", word)
+
+
+cdef void check_slots(pool_t *pool, u64 handle, const char *where) noexcept nogil:
+    """The handle must lie in a live slots object of this pool."""
+    cdef z3fold_buddy_slots *slots = <z3fold_buddy_slots *>at(handle_to_slots(handle))
+    if handle & 7 or handle >= H.size or handle < H.tasks:
+        bug(V_STALE_HANDLE, where, 0, handle, 0, "0x%llx is no handle", handle)
+    if slots.slot[0] == POISON:
+        bug(V_USE_AFTER_FREE, where, 0, handle, 0, "the handle's slots object was freed")
+    if slots.pool != offset_of(pool):
+        bug(V_STALE_HANDLE, where, 0, handle, 0,
+            "the handle's slots object says pool 0x%llx, not 0x%llx",
+            slots.pool, offset_of(pool))
+
+
+cdef inline page_t *headless_page(pool_t *pool, u64 handle, const char *where) noexcept nogil:
+    cdef u64 address = handle & ~<u64>1
+    cdef page_t *page
+    if unlikely(not is_frame(address)):
+        bug(V_STALE_HANDLE, where, 0, handle, 0, "0x%llx is no handle", handle)
+    page = virt_to_page(address)
+    if unlikely(page.state != FRAME_ALLOCATED):
+        bug(V_USE_AFTER_FREE, where, address, handle, 0, "the headless page was freed")
+    if unlikely(not test_bit(PAGE_HEADLESS, &page.private)):
+        bug(V_STALE_HANDLE, where, address, handle, 0,
+            "the handle says headless, the page has a header")
+    return page
+
+
+cdef z3fold_header *lookup_unlocked(u64 handle, const char *where) noexcept nogil:
+    """As posted: the slot is read without any lock, then that page is locked."""
+    cdef u64 word = slot_word(handle)
+    cdef u64 address = word & ~<u64>PAGE_MASK_BITS
+    if unlikely(not is_frame(address)):
+        refuse_handle(handle, word, where)
+    z3fold_page_lock(header_at(address))
+    if unlikely(virt_to_page(address).state != FRAME_ALLOCATED):
+        bug(V_USE_AFTER_FREE, where, address, handle, 0,
+            "the page was freed between the read of its slot and its lock")
+    return header_at(address)
+
+
+cdef z3fold_header *lookup_contended(z3fold_buddy_slots *slots, u64 handle,
+                                     const char *where) noexcept nogil:
+    """The page lock was busy: try again, re-reading the slot, until it is ours."""
+    cdef u64 began = clock_ticks()
+    cdef u32 turns = 0
+    cdef u64 word, address
+    cdef bint locked = False
+    while not locked:
+        turns += 1
+        if turns & 15:
+            pause()
+        else:
+            sched_yield()
+        read_lock(&slots.lock, LC_SLOTS)
+        word = slot_word(handle)
+        address = word & ~<u64>PAGE_MASK_BITS
+        if unlikely(not is_frame(address)):
+            refuse_handle(handle, word, where)
+        locked = z3fold_page_trylock(header_at(address))
+        read_unlock(&slots.lock)
+        if not locked:
+            begin_wait(offset_of(&header_at(address).page_lock), LC_PAGE)
+            if turns % LOOKUP_TURNS == 0:
+                check_owner(offset_of(&header_at(address).page_lock),
+                            read_once32(&header_at(address).page_lock), LC_PAGE)
+    end_wait(lockstat(LC_PAGE), began)
+    return header_at(address)
+
+
+cdef inline z3fold_header *get_z3fold_header(pool_t *pool, u64 handle,
+                                             const char *where) noexcept nogil:
+    """The header of the page that a handle names, its page lock held."""
+    cdef z3fold_buddy_slots *slots = <z3fold_buddy_slots *>at(handle_to_slots(handle))
+    cdef u64 word, address
+    cdef bint locked
+    if unlikely(handle & 7 != 0 or handle >= H.size or slots.pool != offset_of(pool)):
+        check_slots(pool, handle, where)
+    if unlikely(defect(SLOT_READ_BEFORE_PAGE_LOCK)):
+        return lookup_unlocked(handle, where)
+    read_lock(&slots.lock, LC_SLOTS)
+    word = slot_word(handle)
+    address = word & ~<u64>PAGE_MASK_BITS
+    if unlikely(not is_frame(address)):
+        refuse_handle(handle, word, where)
+    locked = z3fold_page_trylock(header_at(address))
+    read_unlock(&slots.lock)
+    if unlikely(not locked):
+        return lookup_contended(slots, handle, where)
+    return header_at(address)
+
+
+cdef inline int num_free_chunks(z3fold_header *zhdr) noexcept nogil:
+    """The largest object that fits: beside a middle, the larger of the two rooms."""
+    cdef int before, after
+    if unlikely(defect(UNBUDDIED_WRONG_FREE_COUNT)):
+        return NCHUNKS - zhdr.first_chunks - zhdr.last_chunks
+    if zhdr.middle_chunks == 0:
+        return NCHUNKS - zhdr.first_chunks - zhdr.last_chunks
+    before = 0 if zhdr.first_chunks else zhdr.start_middle - ZHDR_CHUNKS
+    after = 0 if zhdr.last_chunks else TOTAL_CHUNKS - (zhdr.start_middle + zhdr.middle_chunks)
+    return before if before > after else after

@@ -1,0 +1,88 @@
+# The per-CPU lists of pages with room, indexed by the number of free chunks.
+#
+# Guarded by the pool lock. Pool lock, then page lock, only by try-lock: the order is PG
+# lock, page lock, pool lock.
+
+
+cdef inline list_head *unbuddied_list(pool_t *pool, u32 cpu, int chunks) noexcept nogil:
+    return <list_head *>(A + pool.percpu) + cpu * TOTAL_CHUNKS + chunks
+
+
+cdef inline bint has_room(z3fold_header *zhdr) noexcept nogil:
+    return zhdr.first_chunks == 0 or zhdr.last_chunks == 0 or zhdr.middle_chunks == 0
+
+
+cdef void add_to_unbuddied(pool_t *pool, z3fold_header *zhdr) noexcept nogil:
+    """List a page that has room with this CPU. The page lock is held."""
+    cdef int free_chunks
+    if not has_room(zhdr):
+        return
+    preempt_disable()
+    free_chunks = num_free_chunks(zhdr)
+    if unlikely(free_chunks < 0 or free_chunks >= TOTAL_CHUNKS):
+        bug(V_INVARIANT, "add_to_unbuddied", header_address(zhdr), 0, 0,
+            "the page has %lld free chunks: there is no such list", free_chunks)
+    spin_lock(&pool.lock, LC_POOL)
+    list_add(&zhdr.buddy, unbuddied_list(pool, current.cpu, free_chunks))
+    spin_unlock(&pool.lock)
+    zhdr.cpu = <i16>current.cpu
+    preempt_enable()
+
+
+cdef inline z3fold_header *first_of(list_head *l) noexcept nogil:
+    """The first header of the list, read without a lock; null when empty."""
+    cdef u64 first = read_once64(&l.next)
+    return NULL if first == offset_of(l) else <z3fold_header *>(A + first)
+
+
+cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, bint *contended) noexcept nogil:
+    """Take the first page off a list, its page lock held and a reference taken; null when
+    there is none, or (contended) when it changed, was locked, or is to be compacted."""
+    cdef z3fold_header *zhdr = first_of(l)
+    contended[0] = False
+    if zhdr == NULL:
+        return NULL
+    contended[0] = True
+    spin_lock(&pool.lock, LC_POOL)
+    if unlikely(zhdr != first_of(l) or not z3fold_page_trylock(zhdr)):
+        spin_unlock(&pool.lock)
+        return NULL
+    list_del_init(&zhdr.buddy)
+    zhdr.cpu = -1
+    spin_unlock(&pool.lock)
+    if unlikely(test_bit(NEEDS_COMPACTING, &header_page(zhdr).private)):
+        z3fold_page_unlock(zhdr)        # its compaction will list it again
+        return NULL
+    # It could not leave its list while we held the pool lock, and its references cannot go
+    # while we hold its page lock: a plain get is safe.
+    kref_get(&zhdr.refcount)
+    return zhdr
+
+
+cdef z3fold_header *search_unbuddied(pool_t *pool, int chunks) noexcept nogil:
+    """A page with room for this many chunks, locked and referenced; null when none is listed."""
+    cdef z3fold_header *zhdr
+    cdef bint contended = True
+    cdef int i
+    cdef u32 cpu, spins = 0
+    while contended:
+        contended = False
+        preempt_disable()
+        for i in range(chunks, NCHUNKS):
+            zhdr = take_first(pool, unbuddied_list(pool, current.cpu, i), &contended)
+            if zhdr != NULL:
+                preempt_enable()
+                return zhdr
+            if contended:
+                break
+        preempt_enable()
+        if contended:
+            relax(&spins)
+    if not H.config.cross_cpu_search:
+        return NULL
+    # Patch 2/4: an exact fit on any CPU, one attempt each.
+    for cpu in range(nr_cpus):
+        zhdr = take_first(pool, unbuddied_list(pool, cpu, chunks), &contended)
+        if zhdr != NULL:
+            return zhdr
+    return NULL
