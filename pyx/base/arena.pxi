@@ -12,6 +12,7 @@ cdef u32 me                             # current.id
 cdef u64 D                              # the design: a bit a defect
 cdef u32 lock_kind
 cdef bint gated                         # delays or injected failures are on
+cdef bint plain                         # ttas locks and not gated: the fast paths apply
 cdef bint recording
 cdef page_t *memmap
 cdef u64 frames_start
@@ -155,8 +156,8 @@ cdef int examine_arena(const char *base, u64 size) noexcept nogil:
 
 cdef void bind(char *base, u32 task) noexcept nogil:
     """Make this the arena, and this the task, that everything below speaks of."""
-    global A, H, current, me, D, lock_kind, gated, recording, memmap, frames_start, frames_end
-    global slots_start, slots_end, nr_cpus, ZHDR_CHUNKS, NCHUNKS
+    global A, H, current, me, D, lock_kind, gated, plain, recording, memmap
+    global frames_start, frames_end, slots_start, slots_end, nr_cpus, ZHDR_CHUNKS, NCHUNKS
     cdef int i
     A = base
     H = <arena_t *>base
@@ -168,6 +169,7 @@ cdef void bind(char *base, u32 task) noexcept nogil:
     for i in range(NR_FAULTS):
         if H.config.fault[i]:
             gated = True
+    plain = lock_kind == KIND_TTAS and not gated
     recording = H.geometry.ring != 0
     memmap = <page_t *>(base + H.memmap)
     frames_start = H.frames

@@ -242,13 +242,13 @@ cdef struct pool_t:
     workqueue_t release_wq
     u64 cache                           # slots cache exists
 
-cdef struct held_t:
-    u64 lock
-    u16 lock_class
+cdef struct held_t:                     # 16 bytes
+    u64 lock                            # 0: let go of before a later one
+    u8 lock_class
     u8 reader
     u8 node                             # its mcs node, with that kind
-    u32 padding
-    u64 since                           # clock ticks when sampled, else 0
+    u8 padding
+    u32 since                           # low bits of the clock when sampled, else 0
 
 cdef struct mcs_node_t:
     u32 waiting
@@ -417,5 +417,6 @@ cdef void check_layout() noexcept nogil:
     BUILD_BUG_ON(sizeof(page_t) != CACHE_LINE)
     BUILD_BUG_ON(sizeof(object_t) != CACHE_LINE)
     BUILD_BUG_ON(sizeof(event_t) != 32)
+    BUILD_BUG_ON(sizeof(held_t) != 16)
     BUILD_BUG_ON(TOTAL_CHUNKS != 64)
     BUILD_BUG_ON(sizeof(verdict_t) != 272)

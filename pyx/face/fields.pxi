@@ -113,7 +113,7 @@ def fields():
 
 # struct-module formats of the records that a task keeps in arrays, and the events.
 RECORDS = {
-    "op": "IIQQ", "held": "QHBBIQ", "map": "QQQ", "lockstat": "7Q", "event": "QHhIQQ",
+    "op": "IIQQ", "held": "QBBBBI", "map": "QQQ", "lockstat": "7Q", "event": "QHhIQQ",
 }
 LIMITS = {
     "tasks": MAX_TASKS, "cpus": MAX_CPUS, "pools": MAX_POOLS, "depth": MAX_DEPTH,

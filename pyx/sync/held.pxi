@@ -8,33 +8,36 @@ cdef inline bint is_spinning_class(int lock_class) noexcept nogil:
     return lock_class != LC_PG          # PG_locked sleeps; all the others spin
 
 
+cdef void hold_too_many(u64 lock) noexcept nogil:
+    bug(V_LOCK_MISUSE, "hold", 0, 0, lock, "a task holds more than %llu locks", MAX_HELD)
+
+
 cdef inline held_t *hold(u64 lock, int lock_class) noexcept nogil:
-    cdef held_t *h
-    cdef lockstat_t *s = lockstat(lock_class)
-    if unlikely(current.nr_held >= MAX_HELD):
-        bug(V_LOCK_MISUSE, "hold", 0, 0, lock, "a task holds more than %llu locks", MAX_HELD)
-    h = &current.held[current.nr_held]
+    cdef u32 n = current.nr_held
+    cdef held_t *h = &current.held[n & (MAX_HELD - 1)]
+    cdef lockstat_t *s = &current.lockstat[lock_class]
+    if unlikely(n >= MAX_HELD):
+        hold_too_many(lock)
+    s.acquired += 1
     h.lock = lock
     h.lock_class = lock_class
     h.reader = 0
-    s.acquired += 1
-    h.since = clock_ticks() if unlikely(s.acquired & 63 == 0) else 0
+    h.since = <u32>clock_ticks() | 1 if unlikely(s.acquired & 63 == 0) else 0
     barrier()
-    current.nr_held += 1
+    current.nr_held = n + 1
     return h
 
 
 cdef void held_sample(held_t *h) noexcept nogil:
-    cdef lockstat_t *s = lockstat(h.lock_class)
-    cdef u64 ticks = clock_ticks() - h.since
+    cdef lockstat_t *s = &current.lockstat[h.lock_class]
+    cdef u32 ticks = <u32>clock_ticks() - h.since
     s.held_samples += 1
     s.held_ticks += ticks
     if ticks > s.held_max:
         s.held_max = ticks
 
 
-cdef inline held_t *held(u64 lock) noexcept nogil:
-    """The entry of a lock that this task holds, or null."""
+cdef held_t *find_held(u64 lock) noexcept nogil:
     cdef i32 i = <i32>current.nr_held - 1
     while i >= 0:
         if current.held[i].lock == lock:
@@ -43,15 +46,22 @@ cdef inline held_t *held(u64 lock) noexcept nogil:
     return NULL
 
 
+cdef inline held_t *held(u64 lock) noexcept nogil:
+    """The entry of a lock that this task holds, or null."""
+    cdef held_t *last = &current.held[(current.nr_held - 1) & (MAX_HELD - 1)]
+    return last if current.nr_held and last.lock == lock else find_held(lock)
+
+
 cdef inline void let_go(held_t *h) noexcept nogil:
-    cdef held_t *last = &current.held[current.nr_held - 1]
+    """Locks are let go of in any order: one that is not the last leaves a hole."""
+    cdef u32 n = current.nr_held
     if unlikely(h.since != 0):
         held_sample(h)
-    while h < last:
-        h[0] = h[1]
-        h += 1
-    current.nr_held -= 1
+    h.lock = 0
+    while n and current.held[n - 1].lock == 0:
+        n -= 1
     barrier()
+    current.nr_held = n
 
 
 cdef inline void might_sleep(const char *where) noexcept nogil:
@@ -63,7 +73,7 @@ cdef inline void might_sleep(const char *where) noexcept nogil:
                 current.preempt_count)
     if unlikely(current.nr_held != 0):
         for i in range(current.nr_held):
-            if is_spinning_class(current.held[i].lock_class):
+            if current.held[i].lock and is_spinning_class(current.held[i].lock_class):
                 verdict(V_SLEEP_IN_ATOMIC, where, 0, 0, current.held[i].lock,
                         "may sleep with a spinlock of class %llu held",
                         current.held[i].lock_class)

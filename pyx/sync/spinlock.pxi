@@ -187,14 +187,21 @@ cdef inline void spin_lock_init(u32 *lock) noexcept nogil:
     write_once32(lock, 0)
 
 
-cdef inline void spin_lock(u32 *lock, int lock_class) noexcept nogil:
+cdef void spin_lock_slow(u32 *lock, int lock_class) noexcept nogil:
     gate()
-    if unlikely(lock_kind != KIND_TTAS):
+    if lock_kind != KIND_TTAS:
         queued_lock(lock, lock_class)
         return
-    if unlikely(not ttas_try(lock, read_once32(lock))):
+    if not ttas_try(lock, read_once32(lock)):
         ttas_lock_slow(lock, lock_class)
     hold(offset_of(lock), lock_class)
+
+
+cdef inline void spin_lock(u32 *lock, int lock_class) noexcept nogil:
+    if not unlikely(not plain or not ttas_try(lock, read_once32(lock))):
+        hold(offset_of(lock), lock_class)
+    else:
+        spin_lock_slow(lock, lock_class)
 
 
 cdef bint queued_trylock(u32 *lock, int lock_class) noexcept nogil:
@@ -212,12 +219,11 @@ cdef bint queued_trylock(u32 *lock, int lock_class) noexcept nogil:
     return False
 
 
-cdef inline bint spin_trylock(u32 *lock, int lock_class) noexcept nogil:
-    """Take the lock if it is free. Never waits, and may fail for no reason (injected)."""
+cdef bint spin_trylock_slow(u32 *lock, int lock_class) noexcept nogil:
     gate()
     if should_fail(FAIL_TRYLOCK):
         return False
-    if unlikely(lock_kind != KIND_TTAS):
+    if lock_kind != KIND_TTAS:
         return queued_trylock(lock, lock_class)
     if not ttas_try(lock, read_once32(lock)):
         if unlikely(read_once32(lock) == POISON32):
@@ -227,25 +233,42 @@ cdef inline bint spin_trylock(u32 *lock, int lock_class) noexcept nogil:
     return True
 
 
+cdef inline bint spin_trylock(u32 *lock, int lock_class) noexcept nogil:
+    """Take the lock if it is free. Never waits, and may fail for no reason (injected)."""
+    if not unlikely(not plain or not ttas_try(lock, read_once32(lock))):
+        hold(offset_of(lock), lock_class)
+        return True
+    return spin_trylock_slow(lock, lock_class)
+
+
+cdef void spin_unlock_slow(u32 *lock, held_t *h) noexcept nogil:
+    cdef u32 word = read_once32(lock)
+    if h == NULL or lock_owner(word) != me:
+        bug(V_LOCK_MISUSE, "spin_unlock", page_of_address(offset_of(lock)), 0, offset_of(lock),
+            "unlock of a lock that belongs to task %llu (lock word 0x%llx)",
+            lock_owner(word), word)
+    if lock_kind == KIND_MCS:
+        mcs_unlock(lock, h.node)
+    elif lock_kind == KIND_TICKET:
+        write_once16(<u16 *>lock, 0)
+        store_release8(ticket_serving(lock), ticket_serving(lock)[0] + 1)
+    else:
+        store_release32(lock, word & ~<u32>OWNER_MASK)
+    let_go(h)
+    if lock_kind != KIND_MCS and read_once32(&H.sleepers) != 0:
+        futex_wake(lock)
+    gate()
+
+
 cdef inline void spin_unlock(u32 *lock) noexcept nogil:
     cdef u32 word = read_once32(lock)
     cdef held_t *h = held(offset_of(lock))
-    if unlikely(h == NULL or lock_owner(word) != me):
-        bug(V_LOCK_MISUSE, "spin_unlock", 0, 0, offset_of(lock),
-            "unlock of a lock that belongs to task %llu (lock word 0x%llx)",
-            lock_owner(word), word)
-    if unlikely(lock_kind != KIND_TTAS):
-        if lock_kind == KIND_MCS:
-            mcs_unlock(lock, h.node)
-        else:
-            write_once16(<u16 *>lock, 0)
-            store_release8(ticket_serving(lock), ticket_serving(lock)[0] + 1)
-    else:
-        store_release32(lock, word & ~<u32>OWNER_MASK)
-        if unlikely(read_once32(&H.sleepers) != 0):
-            futex_wake(lock)
+    if unlikely(not plain or h == NULL or lock_owner(word) != me
+                or read_once32(&H.sleepers) != 0):
+        spin_unlock_slow(lock, h)
+        return
+    store_release32(lock, word & ~<u32>OWNER_MASK)
     let_go(h)
-    gate()
 
 
 cdef inline bint spin_is_held(u32 *lock) noexcept nogil:

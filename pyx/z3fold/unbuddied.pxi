@@ -29,22 +29,15 @@ cdef void add_to_unbuddied(pool_t *pool, z3fold_header *zhdr) noexcept nogil:
     preempt_enable()
 
 
-cdef inline z3fold_header *first_of(list_head *l) noexcept nogil:
-    """The first header of the list, read without a lock; null when empty."""
-    cdef u64 first = read_once64(&l.next)
-    return NULL if first == offset_of(l) else <z3fold_header *>(A + first)
-
-
-cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, bint *contended) noexcept nogil:
-    """Take the first page off a list, its page lock held and a reference taken; null when
-    there is none, or (contended) when it changed, was locked, or is to be compacted."""
-    cdef z3fold_header *zhdr = first_of(l)
-    contended[0] = False
-    if zhdr == NULL:
-        return NULL
+cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, u64 first,
+                                      bint *contended) noexcept nogil:
+    """Take `first` off a list that began with it when read without a lock. Its page lock is
+    held and a reference taken; null (and contended) when that is no longer so, or the page
+    is locked, or is to be compacted."""
+    cdef z3fold_header *zhdr = <z3fold_header *>(A + first)
     contended[0] = True
     spin_lock(&pool.lock, LC_POOL)
-    if unlikely(zhdr != first_of(l) or not z3fold_page_trylock(zhdr)):
+    if unlikely(first != read_once64(&l.next) or not z3fold_page_trylock(zhdr)):
         spin_unlock(&pool.lock)
         return NULL
     list_del_init(&zhdr.buddy)
@@ -59,30 +52,43 @@ cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, bint *contende
     return zhdr
 
 
+cdef z3fold_header *search_own_cpu(pool_t *pool, int chunks, bint *contended) noexcept nogil:
+    """The smallest room that is large enough, on this CPU's lists."""
+    cdef list_head *l = unbuddied_list(pool, current.cpu, chunks)
+    cdef list_head *end = unbuddied_list(pool, current.cpu, NCHUNKS)
+    cdef u64 here = offset_of(l)
+    cdef u64 first
+    while l < end:
+        first = read_once64(&l.next)
+        if first != here:
+            return take_first(pool, l, first, contended)
+        l += 1
+        here += sizeof(list_head)
+    return NULL
+
+
 cdef z3fold_header *search_unbuddied(pool_t *pool, int chunks) noexcept nogil:
     """A page with room for this many chunks, locked and referenced; null when none is listed."""
     cdef z3fold_header *zhdr
+    cdef list_head *l
     cdef bint contended = True
-    cdef int i
     cdef u32 cpu, spins = 0
     while contended:
         contended = False
         preempt_disable()
-        for i in range(chunks, NCHUNKS):
-            zhdr = take_first(pool, unbuddied_list(pool, current.cpu, i), &contended)
-            if zhdr != NULL:
-                preempt_enable()
-                return zhdr
-            if contended:
-                break
+        zhdr = search_own_cpu(pool, chunks, &contended)
         preempt_enable()
+        if zhdr != NULL:
+            return zhdr
         if contended:
             relax(&spins)
     if not H.config.cross_cpu_search:
         return NULL
     # Patch 2/4: an exact fit on any CPU, one attempt each.
     for cpu in range(nr_cpus):
-        zhdr = take_first(pool, unbuddied_list(pool, cpu, chunks), &contended)
-        if zhdr != NULL:
-            return zhdr
+        l = unbuddied_list(pool, cpu, chunks)
+        if not list_empty(l):
+            zhdr = take_first(pool, l, l.next, &contended)
+            if zhdr != NULL:
+                return zhdr
     return NULL
