@@ -230,7 +230,7 @@ cdef struct pool_t:
     u64 percpu                          # per-CPU unbuddied lists
     u64 inode                           # the mapping that movable pages refer to; 0: gone
     u32 id
-    u32 evicts                          # there is an eviction callback
+    u32 evicts                          # 0: there is no eviction callback; else EVICTS_*
     u32 stale_lock
     u32 padding0
     list_head stale
@@ -399,6 +399,8 @@ cdef enum:
     POOL_NONE = 0
     POOL_LIVE = 1
     POOL_DESTROYING = 2
+    EVICTS_BY_TABLE = 1
+    EVICTS_IN_PYTHON = 2
     PG_ISOLATED = 1                     # page_t.flags
     WORK_PENDING = 1
     WORK_CPU_SHIFT = 8

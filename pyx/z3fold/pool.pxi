@@ -33,7 +33,7 @@ cdef pool_t *free_pool() noexcept nogil:
     return NULL
 
 
-cdef int z3fold_create_pool(bint evicts, pool_t **created) noexcept nogil:
+cdef int z3fold_create_pool(u32 evicts, pool_t **created) noexcept nogil:
     """0, -EINVAL for a geometry that cannot work, -ENOMEM; unwinds in reverse."""
     cdef pool_t *pool
     cdef u32 cpu
