@@ -94,6 +94,7 @@ cpdef enum Role:
     ROLE_RECLAIMER
     ROLE_KWORKER_COMPACT
     ROLE_KWORKER_RELEASE
+    ROLE_CHURNER
 
 cpdef enum TaskState:
     TASK_FREE
@@ -163,6 +164,7 @@ cpdef enum Counter:
     N_PUTBACK
     N_FREED_WHILE_ISOLATED
     N_LONGEST_STREAK
+    N_POOLS
     N_INJECTED
     NR_COUNTERS
 

@@ -289,6 +289,8 @@ cdef class Engine:
             self.run(migrator_loop, &d)
         elif current.role == ROLE_RECLAIMER:
             self.run(reclaimer_loop, &d)
+        elif current.role == ROLE_CHURNER:
+            self.run(churner_loop, &d)
         else:
             self.run(kworker_loop, &d)
 

@@ -31,6 +31,7 @@ def cast(settings: SoakSettings) -> list[Member]:
         *[(_live.Role.ROLE_WORKER, f"worker-{i + 1}") for i in range(settings.workers)],
         *[(_live.Role.ROLE_MIGRATOR, f"migrator-{i + 1}") for i in range(settings.migrators)],
         *[(_live.Role.ROLE_RECLAIMER, f"reclaimer-{i + 1}") for i in range(settings.reclaimers)],
+        *[(_live.Role.ROLE_CHURNER, f"churner-{i + 1}") for i in range(settings.churners)],
         (_live.Role.ROLE_KWORKER_COMPACT, "kworker-compact"),
         (_live.Role.ROLE_KWORKER_RELEASE, "kworker-release"),
     ]

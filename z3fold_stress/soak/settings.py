@@ -28,6 +28,8 @@ class SoakSettings:
     workers: int = 4
     migrators: int = 1
     reclaimers: int = 1
+    churners: int = 1
+    """Processes that create pools and destroy them with work still queued."""
     seconds: float = 20.0
     operations: int = 0
     """Per worker; 0: until the time is up."""
@@ -69,13 +71,14 @@ class SoakSettings:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise SettingsError(f"workers is {self.workers}: at least 1 has to do the work")
-        for name in ("migrators", "reclaimers", "operations", "frames", "swap"):
+        for name in ("migrators", "reclaimers", "churners", "operations", "frames", "swap"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}: it cannot be negative")
         if self.tasks > _live.LIMITS["tasks"]:
             raise SettingsError(
-                f"{self.workers} workers, {self.migrators} migrators and {self.reclaimers} "
-                f"reclaimers are too many: {_live.LIMITS['tasks'] - SUPERVISOR_TASKS} in all"
+                f"{self.tasks - SUPERVISOR_TASKS} processes are too many: an arena holds "
+                f"{_live.LIMITS['tasks'] - SUPERVISOR_TASKS} workers, migrators, reclaimers and "
+                "churners in all"
             )
         if self.seconds <= 0 and not self.operations:
             raise SettingsError(f"seconds is {self.seconds}: give a time, or operations")
@@ -100,11 +103,18 @@ class SoakSettings:
         for name in ("migrate_interval_us", "reclaim_interval_us"):
             if not 0 <= getattr(self, name) <= 10**6:
                 raise SettingsError(f"{name} is {getattr(self, name)}: from 0 to 1000000")
+        if self.churners > _live.LIMITS["pools"] - 1:
+            raise SettingsError(
+                f"churners is {self.churners}: an arena holds {_live.LIMITS['pools']} pools, one of "
+                "them the workers'"
+            )
         self.arena()
 
     @property
     def tasks(self) -> int:
-        return self.workers + self.migrators + self.reclaimers + SUPERVISOR_TASKS
+        return (
+            self.workers + self.migrators + self.reclaimers + self.churners + SUPERVISOR_TASKS
+        )
 
     @property
     def nr_frames(self) -> int:

@@ -44,6 +44,7 @@ def _work(report: SoakReport) -> list[str]:
         ("rewrites", c["rewrite"], ""),
         ("compactions", c["compact"], f"{c['compact-moved']:,} moved an object"),
         ("evictions", c["evict"], f"{c['evict-failed']:,} failed, {c['swap-in']:,} came back"),
+        ("pools destroyed", c["pools"], "beside the workers' own"),
         ("migrated pages", c["migrated"], f"of {c['migrate-attempt']:,} attempts"),
     ]
     lines = ["Work done:"]
