@@ -174,7 +174,9 @@ def test_out_of_memory_answers_as_recorded(design: str) -> None:
         pool = Pool(arena)
         for case, ret, _, pages in errno_rows("oom "):
             size = int(case.split("size=")[1].split()[0])
-            result, _, handle = arena.call(Call.CALL_ALLOC, pool.offset, size, GFP_KERNEL, UNTOUCHED)
+            result, _, handle = arena.call(
+                Call.CALL_ALLOC, pool.offset, size, GFP_KERNEL, UNTOUCHED
+            )
             assert (result, pool.stats().pages) == (int(ret), int(pages)), case
             assert (handle == UNTOUCHED) == (result != 0), case
 

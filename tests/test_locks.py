@@ -194,7 +194,10 @@ def test_freeing_a_page_with_a_lock_held_in_it(kind: str) -> None:
         arena.call(Call.CALL_LOCK_HEADER, 0, page)
         assert verdicts(arena, Call.CALL_PUT_PAGE, 0, page) == [Verdict.LOCK_MISUSE]
         (judgement,) = arena.judgements()
-        assert judgement.lock == arena.layout.frame_offset(page) + fields()["header"][1]["page_lock"][0]
+        assert (
+            judgement.lock
+            == arena.layout.frame_offset(page) + fields()["header"][1]["page_lock"][0]
+        )
 
 
 @each_kind

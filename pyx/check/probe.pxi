@@ -1,5 +1,9 @@
-# Questions that only a quiet arena can answer by doing: does a page that nobody uses move
-# at the first attempt, and is it usable again afterwards?
+# Questions that only a quiet arena can answer by doing (rules 22 and 23 of the audit): does a
+# page that nobody uses move at the first attempt, does reclaim get on, and is a page usable
+# again after both, and after an eviction that failed? The audit that follows tells the rest.
+
+cdef enum:
+    SWAP_FOR_A_PAGE = 4                 # objects of a page, and one to spare
 
 
 cdef u32 run_pending_work() noexcept nogil:
@@ -63,3 +67,34 @@ cdef bint mapped_by_anyone(page_t *page) noexcept nogil:
             if t.maps[m].page == page_address(page):
                 return True
     return False
+
+
+cdef bint swap_has_room() noexcept nogil:
+    cdef u32 slot = <u32>H.free_swap[0]
+    cdef u32 i
+    for i in range(SWAP_FOR_A_PAGE):
+        if slot == 0:
+            return False
+        slot = <u32>(<u64 *>(A + H.swapmap))[slot - 1]
+    return True
+
+
+cdef void probe_reclaim(pool_t *pool) noexcept nogil:
+    """Reclaim once with evictions that fail, once for real."""
+    global refuse_evictions
+    cdef int result
+    if pool.evicts != EVICTS_BY_TABLE or list_empty(&pool.lru) or not swap_has_room():
+        return
+    op_enter(OP_RECLAIM, 0, 0)
+    refuse_evictions = True
+    result = z3fold_reclaim_page(pool, 3)
+    refuse_evictions = False
+    if result != -EAGAIN:
+        verdict(V_INVARIANT, "probe_reclaim", 0, 0, 0,
+                "every eviction failed, and reclaim says %lld", result)
+    result = z3fold_reclaim_page(pool, 1)
+    if result != 0:
+        verdict(V_LIVELOCK, "probe_reclaim", 0, 0, 0,
+                "nobody else is at work, and reclaim cannot empty a page (%lld)", result)
+    op_leave()
+    run_pending_work()

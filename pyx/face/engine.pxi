@@ -273,6 +273,7 @@ cdef class Engine:
         m.rewrite_below = mix["rewrite_below"]
         m.atomic_below = mix["atomic_below"]
         m.linger_below = mix["linger_below"]
+        m.hot_below = mix["hot_below"]
         m.nr_sizes = <u32>sizes.shape[0]
         m.sizes = &sizes[0]
         self.run(worker_loop, &m)

@@ -135,6 +135,7 @@ cdef void perform_migration(call_t *c) noexcept nogil:
         return
     if c.call == CALL_PROBE:
         c.result = probe_migration(<u32>c.a)
+        probe_reclaim(pool_at(c.pool))
         return
     op_enter(OP_MIGRATE_PAGES, c.a, 0)
     if c.call == CALL_ISOLATE:

@@ -4,6 +4,9 @@
 # written anew; one that was evicted comes back from swap first. Any worker may take any
 # object, so one frees what another allocated, and several map the same one.
 
+cdef enum:
+    HOT_OBJECTS = 8
+
 cdef struct mix_t:
     u64 pool
     u64 operations                      # 0: until told to stop
@@ -12,6 +15,7 @@ cdef struct mix_t:
     u32 rewrite_below                   # of 2^32: (after free_below) written anew
     u32 atomic_below                    # of 2^32: an allocation may not sleep
     u32 linger_below                    # of 2^32: a map is held while another is taken
+    u32 hot_below                       # of 2^32: an object that everyone likes
     u32 nr_sizes
     const u16 *sizes
 
@@ -81,17 +85,24 @@ cdef void read_object(pool_t *pool, object_t *o, const mix_t *m, bint linger) no
             check_object(o, address, "map")
             count(N_VERIFIED)
             if linger and current.nr_maps < MAX_MAPS - 2:
-                read_object(pool, object_at(random_below(current, H.geometry.objects)), m,
+                read_object(pool, random_object(m), m,
                             coin(&r) < m.linger_below)
                 check_object(o, address, "map held")
         client_unmap(pool, o.handle)
     put_object(pool, o)
 
 
+cdef inline object_t *random_object(const mix_t *m) noexcept nogil:
+    cdef u64 r
+    if coin(&r) < m.hot_below:
+        return object_at(<u32>r & (HOT_OBJECTS - 1))
+    return object_at(<u32>((<u64><u32>r * H.geometry.objects) >> 32))
+
+
 cdef void random_operation(pool_t *pool, const mix_t *m) noexcept nogil:
-    cdef u64 r = random64(current)
-    cdef u32 dice = <u32>r
-    cdef object_t *o = object_at(<u32>(((r >> 32) * H.geometry.objects) >> 32))
+    cdef u64 r
+    cdef u32 dice = coin(&r)
+    cdef object_t *o = random_object(m)
     cdef u32 state = read_once32(&o.state)
     if state == OBJECT_EMPTY:
         if dice < m.alloc_below:

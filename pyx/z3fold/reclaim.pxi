@@ -16,6 +16,14 @@ cdef inline z3fold_buddy_slots *private_slots() noexcept nogil:
     return <z3fold_buddy_slots *>at(offset)
 
 
+cdef inline void name_headless(page_t *page, z3fold_header **zhdr) noexcept nogil:
+    """Patch 4/4 moved the assignment behind the headless test: null in the first round, and
+    whatever the round before left in the others."""
+    if sound(RECLAIM_HEADLESS_NULL_HEADER) and (sound(RECLAIM_STALE_HEADER_ON_RETRY)
+                                                or zhdr[0] == NULL):
+        zhdr[0] = header_at(page_address(page))
+
+
 cdef bint claim_as_posted(page_t *page, z3fold_header **zhdr) noexcept nogil:
     """Claim first, look later; who is passed over stays claimed."""
     if test_and_set_bit(PAGE_CLAIMED, &page.private):
@@ -23,8 +31,7 @@ cdef bint claim_as_posted(page_t *page, z3fold_header **zhdr) noexcept nogil:
     if PageIsolated(page):
         return False
     if test_bit(PAGE_HEADLESS, &page.private):
-        if sound(RECLAIM_HEADLESS_NULL_HEADER):
-            zhdr[0] = header_at(page_address(page))
+        name_headless(page, zhdr)
         return True
     zhdr[0] = header_at(page_address(page))
     if not z3fold_page_trylock(zhdr[0]):
@@ -42,8 +49,7 @@ cdef bint claim_page(pool_t *pool, page_t *page, z3fold_header **zhdr) noexcept 
     if test_bit(PAGE_HEADLESS, &page.private):
         if sound(HEADLESS_CLAIM_DROPPED) and test_and_set_bit(PAGE_CLAIMED, &page.private):
             return False
-        if sound(RECLAIM_HEADLESS_NULL_HEADER):
-            zhdr[0] = candidate
+        name_headless(page, zhdr)
         return True
     if defect(RECLAIM_REF_BEFORE_PAGE_LOCK):
         kref_get(&candidate.refcount)

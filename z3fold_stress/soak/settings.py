@@ -51,6 +51,8 @@ class SoakSettings:
     atomic: float = 0.1
     linger: float = 0.05
     """Of the maps, those held while another object is mapped."""
+    hot: float = 0.02
+    """Of the operations, those on a few objects that every worker likes."""
     delay_rate: float = 0.0
     delay_ns: int = 2000
     faults: Mapping[str, float] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class SoakSettings:
             )
         if self.seconds <= 0 and not self.operations:
             raise SettingsError(f"seconds is {self.seconds}: give a time, or operations")
-        for name in ("fill", "rewrite", "atomic", "linger"):
+        for name in ("fill", "rewrite", "atomic", "linger", "hot"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise SettingsError(f"{name} is {getattr(self, name)}: a rate is from 0 to 1")
         if not 0.05 <= self.fill <= 0.95:
@@ -157,4 +159,5 @@ class SoakSettings:
             "rewrite_below": int((free + (1.0 - free) * self.rewrite) * whole),
             "atomic_below": int(self.atomic * whole),
             "linger_below": int(self.linger * whole),
+            "hot_below": int(self.hot * whole),
         }

@@ -1,0 +1,572 @@
+"""Each defect alone on the sound protocol, shown step by step; the same steps show nothing without.
+
+One task is enough for most. Where two must meet, the other is a second task of this process, or a
+process of its own that is held up at the right point.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from puppet import puppet, until
+
+from z3fold_stress import Arena, Handle, Pool, Verdict, VerdictError
+from z3fold_stress._live import Call, Role, fields
+from z3fold_stress.defects import DEFECTS
+
+POOL_NONE, POOL_DESTROYING = 0, 2
+CHUNK = 64
+READER = 0x400
+
+
+@dataclass
+class Stage:
+    """An arena of the design that is shown, with a pool, and what there is to break it with."""
+
+    arena: Arena
+    evict: Callable[[Handle], int] = lambda handle: -errno.EIO
+    pools: list[Pool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.layout = self.arena.layout
+        self.seen: set[Verdict] = set()
+
+    @property
+    def pool(self) -> Pool:
+        if not self.pools:
+            self.pools.append(Pool(self.arena, evict=lambda handle: self.evict(handle)))
+        return self.pools[0]
+
+    def alloc(self, *chunks: int) -> list[Handle]:
+        return [self.pool.alloc(n * CHUNK) for n in chunks]
+
+    def reclaim(self, rounds: int = 1) -> None:
+        """Reclaim; that no page could be emptied is no failure here."""
+        with suppress(OSError):
+            self.pool.reclaim(rounds)
+
+    @contextmanager
+    def other(self) -> Iterator[Arena]:
+        """Task 2, played by this process too."""
+        with Arena.attach(self.arena.fd, task=2) as arena:
+            yield arena
+
+    def header(self, page: int) -> int:
+        return self.layout.frame_offset(page)
+
+    def judge(self) -> set[Verdict]:
+        """What was said while the steps were done, and if they could be finished, the audit."""
+        seen = {judgement.verdict for judgement in self.arena.judgements()}
+        if not self.arena.abandoned and self.layout.arena("stop") < 2:
+            seen |= {finding.verdict for finding in self.arena.audit()}
+        return seen
+
+
+Steps = Callable[[Stage], None]
+
+
+@dataclass(frozen=True)
+class Show:
+    """How a defect is shown: the steps, the verdicts one of which must come, the settings."""
+
+    defect: str
+    expected: frozenset[Verdict]
+    steps: Steps
+    settings: dict[str, object]
+    with_defects: tuple[str, ...]
+
+
+SHOWS: list[Show] = []
+
+
+def shows(
+    defect: str, *expected: Verdict, also: tuple[str, ...] = (), **settings: object
+) -> Callable[[Steps], Steps]:
+    """Register the steps for a defect; `also` is set with it, and alone in the sound run."""
+
+    def note(steps: Steps) -> Steps:
+        SHOWS.append(Show(defect, frozenset(expected), steps, settings, also))
+        return steps
+
+    return note
+
+
+def run(show: Show, defects: tuple[str, ...]) -> set[Verdict]:
+    settings: dict[str, object] = {"frames": 16, **show.settings}
+    with Arena(defects=defects, **settings) as arena:
+        stage = Stage(arena)
+        with suppress(VerdictError):
+            show.steps(stage)
+        return stage.judge()
+
+
+@pytest.mark.parametrize("show", SHOWS_PLACEHOLDER := [], ids=str)
+def _placeholder(show: Show) -> None: ...
+
+
+# Migration
+
+
+@shows("migrate-double-page-lock", Verdict.EAGAIN_CONTRACT)
+def every_attempt_fails(s: Stage) -> None:
+    s.alloc(10)
+    s.arena.call(Call.CALL_PROBE, 0, 100)
+
+
+@shows("migrate-copies-live-header", Verdict.USE_AFTER_FREE, Verdict.LIST_CORRUPTION)
+def compaction_of_the_copy(s: Stage) -> None:
+    (handle,) = s.alloc(10)
+    s.pool.migrate_pages([s.pool.page_of(handle)])
+    s.pool.drain()
+
+
+@shows("migrate-without-work-cancel", Verdict.USE_AFTER_FREE)
+def queued_work_of_the_old_page(s: Stage) -> None:
+    stays, goes = s.alloc(10, 10)
+    page = s.pool.page_of(stays)
+    s.pool.isolate(page)
+    s.pool.free(goes)
+    with suppress(OSError):
+        s.pool.migrate(page)
+    s.pool.drain()
+    if s.layout.page(page)["flags"]:
+        s.pool.putback(page)
+
+
+@shows("putback-forgets-unbuddied", Verdict.LOST_PAGE)
+def put_back_without_a_list(s: Stage) -> None:
+    (handle,) = s.alloc(10)
+    page = s.pool.page_of(handle)
+    s.pool.isolate(page)
+    s.pool.putback(page)
+
+
+@shows("mapped-count-uninitialised", Verdict.INVARIANT)
+def recycled_page_counts_maps(s: Stage) -> None:
+    s.pool.free(*s.alloc(10))
+    s.pool.drain()
+    s.alloc(10)
+
+
+@shows("mapped-count-wraps", Verdict.INVARIANT, Verdict.CORRUPTION)
+def four_maps_count_as_none(s: Stage) -> None:
+    (handle,) = s.alloc(10)
+    page = s.pool.page_of(handle)
+    for _ in range(4):
+        s.arena.call(Call.CALL_MAP, s.pool.offset, handle.offset)
+    assert s.pool.migrate_pages([page]).moved == ("mapped-count-wraps" in designs(s))
+
+
+@shows("offline-endless-loop", Verdict.LIVELOCK)
+def page_that_never_comes_loose(s: Stage) -> None:
+    (handle,) = s.alloc(10)
+    with s.pool.map(handle):
+        s.pool.offline(0, 4)
+
+
+@shows("isolate-ignores-claim", Verdict.USE_AFTER_FREE, Verdict.LIST_CORRUPTION)
+def migration_under_reclaim(s: Stage) -> None:
+    with s.other() as engine:
+
+        def evict(handle: Handle) -> int:
+            page = s.pool.page_of(handle)
+            if engine.call(Call.CALL_ISOLATE, s.pool.offset, page)[0]:
+                engine.call(Call.CALL_MIGRATE_PAGES, s.pool.offset, 1, 10)
+            return -errno.EIO
+
+        s.evict = evict
+        s.alloc(10)
+        s.reclaim()
+
+
+@shows("slot-read-before-page-lock", Verdict.USE_AFTER_FREE)
+def page_that_moves_after_the_slot_was_read(s: Stage) -> None:
+    """A mapper waits for the page lock; while it is stopped, the page moves and is freed."""
+    (handle,) = s.alloc(10)
+    page = s.pool.page_of(handle)
+    page_lock = s.header(page) + fields()["header"][1]["page_lock"][0]
+    slots_lock = s.layout.get("header", s.header(page), "slots")
+    with puppet(s.arena, 3) as mapper:
+        s.arena.call(Call.CALL_LOCK_HEADER, 0, page)
+        mapper.start(Call.CALL_MAP, s.pool.offset, handle.offset)
+        mapper.wait_for(page_lock)
+        mapper.stop()
+        while s.layout.get("slots", slots_lock, "lock"):  # inside its lookup: not there
+            mapper.go_on()
+            mapper.stop()
+        s.arena.call(Call.CALL_UNLOCK_HEADER, 0, page)
+        assert s.pool.migrate_pages([page]).moved == 1
+        mapper.go_on()
+        if isinstance(mapper.result(), int):
+            mapper.call(Call.CALL_UNMAP, s.pool.offset, handle.offset)
+
+
+@shows("migrated-page-still-lockable", Verdict.CORRUPTION, Verdict.USE_AFTER_FREE)
+def map_between_the_copy_and_the_new_slots(s: Stage) -> None:
+    """The engine waits for a reader of the slots when a mapper comes by."""
+    (handle,) = s.alloc(10)
+    page = s.pool.page_of(handle)
+    slots = s.layout.get("header", s.header(page), "slots")
+    slots_lock = slots + fields()["slots"][1]["lock"][0]
+    page_lock = s.header(page) + fields()["header"][1]["page_lock"][0]
+    with puppet(s.arena, 2) as engine, puppet(s.arena, 3) as mapper:
+        assert engine.call(Call.CALL_ISOLATE, s.pool.offset, page) == 1
+        s.layout.poke("slots", slots, lock=READER)
+        engine.start(Call.CALL_MIGRATE_PAGES, s.pool.offset, 1, 10)
+        engine.wait_for(slots_lock)
+        mapper.start(Call.CALL_MAP, s.pool.offset, handle.offset)
+        until(
+            lambda: mapper.field("nr_maps") or mapper.field("waits_for") == page_lock,
+            "the mapper has found the page, or waits for it",
+        )
+        mapper.stop()
+        while not mapper.field("nr_maps") and s.layout.get("slots", slots, "lock") != READER:
+            mapper.go_on()
+            mapper.stop()
+        s.layout.poke("slots", slots, lock=0)
+        mapper.go_on()
+        engine.result()
+        mapper.result()
+        s.seen |= {finding.verdict for finding in s.arena.audit()}
+
+
+# Pages that begin and end
+
+
+@shows("movable-without-page-lock", Verdict.LOCK_MISUSE)
+def fresh_page_is_marked_unlocked(s: Stage) -> None:
+    s.alloc(10)
+
+
+@shows("movable-trylock-inverted", Verdict.LOCK_MISUSE)
+def fresh_page_stays_locked(s: Stage) -> None:
+    s.alloc(10)
+
+
+@shows("pool-lookup-through-freed-slots", Verdict.USE_AFTER_FREE)
+def last_free_asks_the_freed_slots(s: Stage) -> None:
+    s.pool.free(*s.alloc(10))
+
+
+@shows("headless-slots-leak", Verdict.LEAK)
+def headless_page_leaves_slots_behind(s: Stage) -> None:
+    s.pool.free(*s.alloc(64))
+
+
+@shows("atomic-alloc-sleeps", Verdict.SLEEP_IN_ATOMIC)
+def atomic_allocation(s: Stage) -> None:
+    s.pool.alloc(100, atomic=True)
+
+
+@shows("sleep-under-page-lock", Verdict.SLEEP_IN_ATOMIC)
+def slots_come_late(s: Stage) -> None:
+    s.alloc(10)
+
+
+@shows("alloc-null-slots", Verdict.INVARIANT, Verdict.CRASH, faults={"slots": 1.0})
+def no_slots_to_be_had(s: Stage) -> None:
+    with suppress(OSError):
+        s.alloc(10)
+
+
+@shows("alloc-threshold-underflow", Verdict.INVARIANT, header_chunks=64)
+def header_that_fills_the_page(s: Stage) -> None:
+    with suppress(OSError):
+        s.alloc(10)
+
+
+@shows("stale-reuse-stays-movable", Verdict.INVARIANT)
+def stale_page_becomes_headless(s: Stage) -> None:
+    s.pool.free(*s.alloc(10))
+    s.pool.free(*s.alloc(64))
+
+
+@shows("stale-flag-on-wrong-page", Verdict.INVARIANT)
+def reused_page_is_still_stale(s: Stage) -> None:
+    s.pool.free(*s.alloc(10))
+    s.alloc(10)
+
+
+@shows("compact-vs-free-no-ref", Verdict.INVARIANT, Verdict.REFCOUNT)
+def page_released_before_its_compaction(s: Stage) -> None:
+    for handle in s.alloc(10, 10):
+        s.pool.free(handle)
+    s.pool.drain()
+
+
+@shows(
+    "stale-alloc-without-cancel",
+    Verdict.LIST_CORRUPTION,
+    Verdict.USE_AFTER_FREE,
+    also=("compact-vs-free-no-ref",),
+)
+def reused_page_has_work_queued(s: Stage) -> None:
+    for handle in s.alloc(10, 10):
+        s.pool.free(handle)
+    s.alloc(10)
+
+
+@shows("unbuddied-wrong-free-count", Verdict.INVARIANT)
+def room_that_is_not_there(s: Stage) -> None:
+    first, *_ = s.alloc(20, 10, 10)
+    s.pool.free(first)
+    s.pool.drain()
+    s.alloc(45)
+
+
+@shows("first-fit-ignores-header-chunks", Verdict.INVARIANT)
+def first_that_reaches_into_the_middle(s: Stage) -> None:
+    first, last, middle = s.alloc(20, 10, 10)
+    with s.pool.map(middle):
+        s.pool.free(first)
+        s.pool.free(last)
+        s.pool.drain()
+        s.alloc(21)
+
+
+@shows("middle-mapped-one-bit", Verdict.INVARIANT)
+def one_of_two_unmaps_the_middle(s: Stage) -> None:
+    _, _, middle = s.alloc(20, 10, 10)
+    with s.pool.map(middle):
+        with s.pool.map(middle):
+            pass
+        assert s.arena.judgements() == []
+        s.seen |= {finding.verdict for finding in s.arena.audit()}
+
+
+@shows("free-holds-claim-over-compaction", Verdict.LOST_PAGE)
+def free_in_a_page_of_no_cpu(s: Stage) -> None:
+    first, *_ = s.alloc(20, 20, 22)
+    assert s.layout.header(s.pool.page_of(first))["cpu"] == -1
+    s.pool.free(first)
+
+
+# Reclaim
+
+
+@shows("reclaim-fail-forgets-unbuddied", Verdict.LOST_PAGE)
+def eviction_fails(s: Stage) -> None:
+    s.alloc(10)
+    s.reclaim()
+
+
+@shows("reclaim-headless-null-header", Verdict.LEAK)
+def headless_page_at_the_tail(s: Stage) -> None:
+    s.alloc(64)
+    s.reclaim()
+
+
+@shows("reclaim-claim-leak", Verdict.INVARIANT)
+def page_that_is_locked_when_reclaim_comes(s: Stage) -> None:
+    (handle,) = s.alloc(10)
+    page = s.pool.page_of(handle)
+    with s.other() as mapper:
+        mapper.call(Call.CALL_LOCK_HEADER, 0, page)
+        s.reclaim()
+        mapper.call(Call.CALL_UNLOCK_HEADER, 0, page)
+
+
+@shows(
+    "reclaim-stale-header-on-retry",
+    Verdict.LOCK_MISUSE,
+    Verdict.REFCOUNT,
+    Verdict.LOST_PAGE,
+    faults={"trylock": 1.0},
+)
+def second_round_finds_all_pages_locked(s: Stage) -> None:
+    """The try-locks fail from the first eviction on."""
+    s.arena.engine.set_injection(False)
+
+    def evict(handle: Handle) -> int:
+        s.arena.engine.set_injection(True)
+        return -errno.EIO
+
+    s.evict = evict
+    s.alloc(40)
+    s.alloc(40)
+    s.reclaim(2)
+    s.arena.engine.set_injection(False)
+
+
+@shows("reclaim-handles-in-shared-slots", Verdict.STALE_HANDLE, Verdict.USE_AFTER_FREE)
+def owner_frees_during_the_eviction(s: Stage) -> None:
+    (own,) = s.alloc(10)
+
+    def evict(handle: Handle) -> int:
+        s.pool.free(own)
+        with s.pool.map(handle):
+            return 0
+
+    s.evict = evict
+    s.reclaim()
+
+
+@shows("reclaim-free-lost-length", Verdict.CORRUPTION)
+def last_object_is_freed_before_it_is_mapped(s: Stage) -> None:
+    _, last = s.alloc(20, 10)
+
+    def evict(handle: Handle) -> int:
+        if last.live:
+            s.pool.free(last)  # called for the first object
+            return 0
+        with s.pool.map(handle):
+            return 0
+
+    s.evict = evict
+    s.reclaim()
+
+
+@shows("stack-slots-misaligned", Verdict.STALE_HANDLE)
+def handle_leads_to_no_slots(s: Stage) -> None:
+    def evict(handle: Handle) -> int:
+        with s.pool.map(handle):
+            return -errno.EIO
+
+    s.evict = evict
+    s.alloc(10)
+    s.reclaim()
+
+
+@shows("release-unlocked-variant-on-locked-page", Verdict.LOCK_MISUSE)
+def released_page_keeps_its_lock(s: Stage) -> None:
+    (own,) = s.alloc(10)
+    s.evict = lambda handle: s.pool.free(own) or 0
+    s.pool.free(*s.alloc(10))  # queues a compaction that the eviction's free need not
+    s.pool.drain()
+    s.reclaim()
+    s.pool.drain()
+
+
+@shows("headless-claim-not-cleared", Verdict.LEAK)
+def headless_eviction_fails(s: Stage) -> None:
+    s.alloc(64)
+    s.reclaim()
+
+
+@shows("headless-claim-dropped", Verdict.DOUBLE_FREE)
+def eviction_frees_the_headless_page(s: Stage) -> None:
+    (own,) = s.alloc(64)
+    s.evict = lambda handle: s.pool.free(own) or 0
+    s.reclaim()
+
+
+@shows("headless-free-forgotten", Verdict.LEAK)
+def headless_page_freed_in_an_eviction_that_fails(s: Stage) -> None:
+    (own,) = s.alloc(64)
+    s.evict = lambda handle: s.pool.free(own) or -errno.EIO
+    s.reclaim()
+
+
+@shows("headless-evict-frees-for-owner", Verdict.USE_AFTER_FREE, Verdict.DOUBLE_FREE)
+def eviction_that_finds_its_object_gone(s: Stage) -> None:
+    (own,) = s.alloc(64)
+    s.evict = lambda handle: 0
+    s.reclaim()
+    s.pool.free(own)
+
+
+@shows("compact-ignores-claim", Verdict.LIST_CORRUPTION)
+def compaction_lists_a_page_under_reclaim(s: Stage) -> None:
+    first, _ = s.alloc(20, 10)
+
+    def evict(handle: Handle) -> int:
+        s.pool.free(first)
+        s.pool.drain()
+        return -errno.EIO
+
+    s.evict = evict
+    s.pool.isolate(s.pool.page_of(first))  # gives the page a CPU, which reclaim takes away
+    s.pool.putback(s.pool.page_of(first))
+    s.reclaim()
+
+
+@shows("reclaim-readds-released-page", Verdict.LIST_CORRUPTION, Verdict.LOST_PAGE)
+def page_released_before_reclaim_has_its_lock(s: Stage) -> None:
+    """Reclaim, in another process, is stopped on its way back to the page's lock."""
+    (own,) = s.alloc(10)
+    page = s.pool.page_of(own)
+    page_lock = s.header(page) + fields()["header"][1]["page_lock"][0]
+    with puppet(s.arena, 2) as reclaim:
+        reclaim.start(Call.CALL_RECLAIM, s.pool.offset, 1)
+        assert reclaim.result() == "evicting"
+        s.arena.call(Call.CALL_LOCK_HEADER, 0, page)
+        reclaim.fail_eviction()
+        reclaim.wait_for(page_lock)
+        reclaim.stop()
+        s.arena.call(Call.CALL_UNLOCK_HEADER, 0, page)
+        s.pool.free(own)
+        reclaim.go_on()
+        reclaim.result()
+    s.seen |= {finding.verdict for finding in s.arena.audit()}
+    s.pool.drain()
+
+
+# Pools that begin and end
+
+
+@shows("create-error-leak", Verdict.LEAK, faults={"create": 0.3}, seed=1)
+def creation_that_fails_at_each_step(s: Stage) -> None:
+    made = failed = 0
+    for _ in range(40):
+        try:
+            Pool(s.arena).destroy()
+            made += 1
+        except OSError:
+            failed += 1
+    assert failed > 10 and (made or "create-error-leak" in designs(s))  # noqa: PT018
+
+
+@shows("destroy-leaks-percpu-lists", Verdict.LEAK)
+def destroyed_pool_leaves_its_lists(s: Stage) -> None:
+    s.pool.destroy()
+
+
+@shows("destroy-wait-inverted", Verdict.DEADLOCK)
+def nothing_is_isolated(s: Stage) -> None:
+    s.pool.destroy()
+
+
+@shows("destroy-release-wq-first", Verdict.USE_AFTER_FREE)
+def compaction_is_queued_at_the_end(s: Stage) -> None:
+    for handle in s.alloc(10, 10):
+        s.pool.free(handle)
+    s.pool.destroy()
+
+
+@shows("destroy-unregister-before-drain", Verdict.USE_AFTER_FREE)
+def scanner_comes_while_the_pool_drains(s: Stage) -> None:
+    """The destroyer, in another process, waits for the queue's worker: that is this task."""
+    (handle,) = s.alloc(10)
+    page = s.pool.page_of(handle)
+    s.pool.free(handle)
+    queue = s.pool.offset + fields()["pool"][1]["release_wq"][0]
+    s.layout.poke("workqueue", queue, worker=1)
+    with puppet(s.arena, 2) as destroyer:
+        destroyer.start(Call.CALL_DESTROY_POOL, s.pool.offset)
+        compact = s.pool.offset + fields()["pool"][1]["compact_wq"][0]
+        until(lambda: s.layout.get("workqueue", compact, "destroyed"), "the pool drains")
+        with suppress(VerdictError):
+            s.pool.isolate(page)
+        s.layout.poke("workqueue", queue, worker=0)
+        destroyer.result()
+
+
+@shows("destroy-vs-migrate-queue", Verdict.USE_AFTER_FREE, Verdict.LEAK)
+def page_is_isolated_when_the_pool_goes(s: Stage) -> None:
+    (handle,) = s.alloc(10)
+    page = s.pool.page_of(handle)
+    s.pool.isolate(page)
+    s.pool.free(handle)
+    s.pool.drain()
+    state = {"destroy-vs-migrate-queue": POOL_NONE}.get(*designs(s), POOL_DESTROYING)
+    with puppet(s.arena, 2) as destroyer:
+        destroyer.start(Call.CALL_DESTROY_POOL, s.pool.offset)
+        until(lambda: s.layout.pool(0)["state"] == state, "the destroyer is as far as it comes")
+        s.pool.putback(page)
+        destroyer.result()
+
+
