@@ -1,6 +1,6 @@
 """What a soak finds of each single defect, within a time: the table of docs/defects-found.md.
 
-    python benchmarks/defects.py [--seconds 20] [--seed 1] [NAME ...]
+python benchmarks/defects.py [--seconds 20] [--seed 1] [NAME ...]
 """
 
 from __future__ import annotations

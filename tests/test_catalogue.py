@@ -36,7 +36,7 @@ DEFECT_ORDER = """
 
     first-fit-ignores-header-chunks offline-endless-loop isolate-unlinks-outside-pool-lock
     mapped-count-wraps middle-mapped-one-bit stale-reuse-stays-movable headless-free-forgotten
-    headless-evict-frees-for-owner
+    headless-evict-frees-for-owner compact-ignores-claim
 """
 
 VERDICT_ORDER = """

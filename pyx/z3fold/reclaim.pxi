@@ -51,8 +51,8 @@ cdef bint claim_page(pool_t *pool, page_t *page, z3fold_header **zhdr) noexcept 
             return False
         name_headless(page, zhdr)
         return True
-    if defect(RECLAIM_REF_BEFORE_PAGE_LOCK):
-        kref_get(&candidate.refcount)
+    if defect(RECLAIM_REF_BEFORE_PAGE_LOCK) and not kref_get_unless_zero(&candidate.refcount):
+        return False
     if not z3fold_page_trylock(candidate):
         if defect(RECLAIM_REF_BEFORE_PAGE_LOCK) and kref_put(&candidate.refcount):
             release_z3fold_page(candidate, False)

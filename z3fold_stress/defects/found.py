@@ -154,7 +154,25 @@ FOUND: tuple[Defect, ...] = (
                If the page was recycled, a stranger's page is freed.""",
         fix="none known",
         symptom="Bad page state, or another user's page freed, under memory pressure.",
-        verdicts=(Verdict.DOUBLE_FREE, Verdict.USE_AFTER_FREE),
+        verdicts=(Verdict.DOUBLE_FREE, Verdict.USE_AFTER_FREE, Verdict.STALE_HANDLE),
+        as_posted=True,
+    ),
+    Defect(
+        name="compact-ignores-claim",
+        summary="the compaction worker lists a page that reclaim has claimed",
+        story="""
+            Reclaim takes its page off all lists and drops the locks for the callbacks. A compaction
+            that was queued before looks for the isolated mark and for staleness, but not for the
+            claim: it lists the page as having room.
+
+            1. A free queues the compaction of a page.
+            2. Reclaim claims the page, unlinks it from the unbuddied list and the LRU, unlocks.
+            3. The worker compacts the page and lists it.
+            4. An allocation finds it, puts an object into it, and links it on the LRU.
+            5. The eviction of one object fails; reclaim links the page on the LRU a second time.""",
+        fix="part of 'z3fold: fix retry mechanism in page reclaim', Sept 2019, v5.4-rc1 (inferred)",
+        symptom="A torn LRU, after an eviction failed on a page that was being compacted.",
+        verdicts=(Verdict.LIST_CORRUPTION, Verdict.INVARIANT),
         as_posted=True,
     ),
 )

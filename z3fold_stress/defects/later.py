@@ -105,7 +105,7 @@ LATER: tuple[Defect, ...] = (
             "z3fold: prevent reclaim/free race for headless pages", 6d679578fe9c, Thomas Hebb, March
             2021, v5.12-rc and stable; born with dcf5aedb24f8 (v5.11)""",
         symptom="BUG on a page count of zero in the shrink worker.",
-        verdicts=(Verdict.DOUBLE_FREE, Verdict.USE_AFTER_FREE),
+        verdicts=(Verdict.DOUBLE_FREE, Verdict.USE_AFTER_FREE, Verdict.LIST_CORRUPTION),
         as_posted=False,
         masks=("headless-claim-not-cleared", "headless-free-forgotten"),
     ),
@@ -153,7 +153,7 @@ LATER: tuple[Defect, ...] = (
             "mm/z3fold: fix possible null pointer dereferencing", 7c61c35bbd6a, Miaohe Lin,
             v5.19-rc1; born with fc5488651c7d""",
         symptom="A null pointer dereference when memory is short.",
-        verdicts=(Verdict.CRASH, Verdict.CORRUPTION),
+        verdicts=(Verdict.CRASH, Verdict.CORRUPTION, Verdict.INVARIANT),
         as_posted=False,
     ),
     Defect(

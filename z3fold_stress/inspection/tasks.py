@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from z3fold_stress import _live
@@ -127,23 +127,27 @@ class Tasks:
             (f"release_wq lock of pool {pool}", at + offset_in("pool", "release_wq") + queue),
         ]
 
-    def _words(self) -> dict[int, int]:
-        """The lock words that say that somebody owns them: offset and owner."""
+    def _words(self) -> Iterator[int]:
+        """Where the lock words of the allocator are."""
         layout = self.layout
-        words = [at for pool in pools(layout) for _, at in self._pool_locks(pool)]
+        for pool in pools(layout):
+            yield from (at for _, at in self._pool_locks(pool))
         pg_lock, page_lock = offset_in("page", "pg_lock"), offset_in("header", "page_lock")
         for pfn, view in self.pages.views.items():
-            words.append(layout.page_offset(pfn) + pg_lock)
+            yield layout.page_offset(pfn) + pg_lock
             if view["kind"] == "buddied":
-                words.append(layout.frame_offset(pfn) + page_lock)
+                yield layout.frame_offset(pfn) + page_lock
         for slots in self.pages.slots():
-            words.append(slots["offset"] + offset_in("slots", "lock"))
-        owners = {at: layout.word(at) & OWNER_MASK for at in words}
-        return {at: owner for at, owner in owners.items() if owner}
+            yield slots["offset"] + offset_in("slots", "lock")
+
+    def _owner(self, at: int) -> int:
+        """Whom a lock word names, 0: nobody."""
+        if not 0 <= at <= len(self.layout.buffer) - 8:
+            return 0
+        return self.layout.word(at) & OWNER_MASK
 
     def locks(self) -> list[dict[str, Any]]:
         """Every lock that is held or waited for: by its word, and by what the tasks say."""
-        owners = self._words()
         readers: dict[int, list[int]] = defaultdict(list)
         claims: dict[int, list[int]] = defaultdict(list)
         waiters: dict[int, list[int]] = defaultdict(list)
@@ -152,32 +156,27 @@ class Tasks:
                 (readers if held.reader else claims)[held.lock].append(task)
             if raw["waits_for"]:
                 waiters[raw["waits_for"]].append(task)
+        taken = {at for at in self._words() if self._owner(at)}
         return [
             {
                 "lock": self.lock_name(at),
                 "offset": at,
-                "owner": owners.get(at) or next(iter(claims.get(at, [])), None),
-                "readers": readers.get(at, []),
-                "waiters": waiters.get(at, []),
-                "note": self._note(at, owners.get(at), claims.get(at, [])),
+                "owner": self._owner(at) or next(iter(claims[at]), None),
+                "readers": readers[at],
+                "waiters": waiters[at],
+                "note": self._note(self._owner(at), claims[at]),
             }
-            for at in sorted({*owners, *readers, *claims, *waiters})
+            for at in sorted({*taken, *readers, *claims, *waiters})
         ]
 
-    def _note(self, at: int, owner: int | None, claims: list[int]) -> str:
-        if owner is not None and owner not in self.raw:
+    def _note(self, owner: int, claims: list[int]) -> str:
+        if not owner:
+            return "its word says that nobody holds it" if claims else ""
+        if owner not in self.raw:
             return "no task has the number in its word"
-        if owner is not None and self.views[owner]["state"] == "dead":
+        if self.views[owner]["state"] == "dead":
             return "orphaned: its owner is dead"
-        if owner is not None and owner not in claims:
-            return "its owner does not know that it holds it"
-        if claims and owner is None and at in self._known_words:
-            return "its word says that nobody holds it"
-        return ""
-
-    @property
-    def _known_words(self) -> set[int]:
-        return {at for pool in pools(self.layout) for _, at in self._pool_locks(pool)}
+        return "" if owner in claims else "its owner does not know that it holds it"
 
     def waits(self, locks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Who waits for what, and who has it."""
@@ -248,7 +247,7 @@ def describe_event(layout: Layout, event: Event) -> str:
         case "compact" | "release":
             return f"on CPU {b}"
         case "migrate":
-            return f"to page {layout.pfn(event.a)}, attempt {b}"
+            return f"to page {layout.pfn(event.a)}, attempt {b + 1}"
         case "putback":
             return f"after {event.a} attempts"
     return ""

@@ -50,8 +50,10 @@ def locks_of(layout: Layout, task: int) -> list[tuple[str, int]]:
 
     pool = layout.pool_offset(0)
     for name in ("lock", "stale_lock", "compact_wq", "release_wq"):
-        look({"lock": "pool", "stale_lock": "stale"}.get(name, "workqueue"),
-             pool + fields["pool"][1][name][0])
+        look(
+            {"lock": "pool", "stale_lock": "stale"}.get(name, "workqueue"),
+            pool + fields["pool"][1][name][0],
+        )
     for pfn in range(layout.arena("nr_frames")):
         page = layout.page_offset(pfn)
         look("pg", page + fields["page"][1]["pg_lock"][0])
@@ -79,8 +81,7 @@ def judge_death(layout: Layout, member: Member, number: int) -> Death:
         text = f"{member.name} died of {name} inside {inside}"
         return Death(member.name, name, inside, text, Verdict.CRASH)
     locks = dict.fromkeys(
-        [(held.lock_class, held.lock) for held in layout.held(task)]
-        + locks_of(layout, member.task)
+        [(held.lock_class, held.lock) for held in layout.held(task)] + locks_of(layout, member.task)
     )
     if locks:
         which = ", ".join(f"the {kind} lock 0x{offset:x}" for kind, offset in locks)

@@ -99,7 +99,9 @@ class SoakSettings:
         if self.nr_frames < 16:
             raise SettingsError(f"an arena of {self.nr_frames} frames is too small: at least 16")
         if self.stall < 0.2:
-            raise SettingsError(f"stall is {self.stall}: shorter than 0.2 s is what a busy machine does")
+            raise SettingsError(
+                f"stall is {self.stall}: shorter than 0.2 s is what a busy machine does"
+            )
         if self.kill and self.kill_interval <= 0:
             raise SettingsError(f"kill_interval is {self.kill_interval}: it must be above 0")
         for name in ("migrate_interval_us", "reclaim_interval_us"):
@@ -114,9 +116,7 @@ class SoakSettings:
 
     @property
     def tasks(self) -> int:
-        return (
-            self.workers + self.migrators + self.reclaimers + self.churners + SUPERVISOR_TASKS
-        )
+        return self.workers + self.migrators + self.reclaimers + self.churners + SUPERVISOR_TASKS
 
     @property
     def nr_frames(self) -> int:

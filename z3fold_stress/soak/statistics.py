@@ -56,16 +56,12 @@ class Statistics:
     def reasons(self) -> dict[str, int]:
         """Why migration attempts failed."""
         rows = [self.layout.numbers(task["reasons"]) for task in self._tasks()]
-        return {
-            _plain(r, "REASON_"): n for r in _REASONS if (n := sum(row[r] for row in rows))
-        }
+        return {_plain(r, "REASON_"): n for r in _REASONS if (n := sum(row[r] for row in rows))}
 
     def refusals(self) -> dict[str, int]:
         """Why pages could not be isolated."""
         rows = [self.layout.numbers(task["refusals"]) for task in self._tasks()]
-        return {
-            _plain(r, "REFUSED_"): n for r in _REFUSALS if (n := sum(row[r] for row in rows))
-        }
+        return {_plain(r, "REFUSED_"): n for r in _REFUSALS if (n := sum(row[r] for row in rows))}
 
     def moved_after(self) -> list[int]:
         """How many pages moved after 0, 1, 2, ... retries."""

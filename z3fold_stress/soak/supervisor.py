@@ -283,10 +283,7 @@ class Soak:
     def _quiet_point(self) -> None:
         """Everyone outside, queues empty: audit, ask quiet pages to move, audit again."""
         self._set_pause(1)
-        if (
-            self._wait_until(lambda: self._parked(PARKERS))
-            and self._wait_until(self._queues_idle)
-        ):
+        if self._wait_until(lambda: self._parked(PARKERS)) and self._wait_until(self._queues_idle):
             self._set_pause(2)
             if self._wait_until(lambda: self._parked(tuple(_live.Role))):
                 self._audit_quiet(probe=True)

@@ -38,7 +38,11 @@ def _rate(n: int, seconds: float) -> str:
 def _work(report: SoakReport) -> list[str]:
     c = report.counts
     rows = [
-        ("allocations", c["alloc"], f"{c['alloc-headless']:,} headless, {c['alloc-failed']:,} failed"),
+        (
+            "allocations",
+            c["alloc"],
+            f"{c['alloc-headless']:,} headless, {c['alloc-failed']:,} failed",
+        ),
         ("frees", c["free"], f"{c['handed-over']:,} of objects that another worker allocated"),
         ("verified maps", c["verified"], f"{c['verified-bytes'] / 2**20:,.0f} MiB compared"),
         ("rewrites", c["rewrite"], ""),

@@ -127,9 +127,7 @@ class Watcher:
                 return alarm
         return None
 
-    def _judge(
-        self, task: int, state: dict[str, Any], pulse: _Pulse, waited: int
-    ) -> Alarm | None:
+    def _judge(self, task: int, state: dict[str, Any], pulse: _Pulse, waited: int) -> Alarm | None:
         """A task has been inside one operation for some ticks. Why?"""
         try:
             process = self.process(state["pid"])
@@ -157,9 +155,7 @@ class Watcher:
             return Alarm(Verdict.STALL, f"{who}, and does not get on (process {status})")
         return None
 
-    def _judge_wait(
-        self, task: int, state: dict[str, Any], waited: int, who: str
-    ) -> Alarm | None:
+    def _judge_wait(self, task: int, state: dict[str, Any], waited: int, who: str) -> Alarm | None:
         lock = state["waits_for"]
         owner = self.owner(lock, task)
         what = f"{who}, waiting for the {class_name(state['waits_class'])} lock 0x{lock:x}"
