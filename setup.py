@@ -13,7 +13,8 @@ live = Extension(
     sources=[str(PYX / "_live.pyx")],
     include_dirs=[str(PYX)],
     depends=PARTS,
-    extra_compile_args=["-O2", "-g1", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"],
+    extra_compile_args=["-O2", "-g1", "-fno-strict-aliasing", "-fno-inline-functions-called-once",
+                        "-Wno-unused-function", "-Wno-sign-compare"],
 )
 
 setup(

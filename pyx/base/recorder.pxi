@@ -6,21 +6,25 @@
 
 
 cdef inline void op_enter(u32 op, u64 a, u64 b) noexcept nogil:
-    cdef op_t *o = &current.ops[current.depth & (MAX_DEPTH - 1)]
+    cdef task_t *t = current
+    cdef u32 depth = t.depth
+    cdef op_t *o = &t.ops[depth & (MAX_DEPTH - 1)]
     o.op = op
     o.a = a
     o.b = b
     barrier()
-    current.depth += 1
+    t.depth = depth + 1
     barrier()
 
 
 cdef inline void op_leave() noexcept nogil:
+    cdef task_t *t = current
+    cdef u32 depth = t.depth - 1
     barrier()
-    current.depth -= 1
-    if current.depth == 0:
-        current.progress += 1
-        if unlikely(current.nr_held != 0 or current.preempt_count != 0):
+    t.depth = depth
+    if depth == 0:
+        t.progress += 1
+        if unlikely(t.nr_held | t.preempt_count):
             returned_with_locks()
 
 

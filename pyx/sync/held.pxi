@@ -13,18 +13,23 @@ cdef void hold_too_many(u64 lock) noexcept nogil:
 
 
 cdef inline held_t *hold(u64 lock, int lock_class) noexcept nogil:
-    cdef u32 n = current.nr_held
-    cdef held_t *h = &current.held[n & (MAX_HELD - 1)]
-    cdef lockstat_t *s = &current.lockstat[lock_class]
+    cdef task_t *t = current
+    cdef u32 n = t.nr_held
+    cdef held_t *h = &t.held[n]
+    cdef u64 acquired = t.lockstat[lock_class].acquired + 1
     if unlikely(n >= MAX_HELD):
         hold_too_many(lock)
-    s.acquired += 1
+    t.lockstat[lock_class].acquired = acquired
     h.lock = lock
-    h.lock_class = lock_class
+    h.lock_class = lock_class           # these five are one store
     h.reader = 0
-    h.since = <u32>clock_ticks() | 1 if unlikely(s.acquired & 63 == 0) else 0
+    h.node = 0
+    h.padding = 0
+    h.since = 0
+    if unlikely(acquired & 63 == 0):
+        h.since = <u32>clock_ticks() | 1
     barrier()
-    current.nr_held = n + 1
+    t.nr_held = n + 1
     return h
 
 
@@ -48,20 +53,24 @@ cdef held_t *find_held(u64 lock) noexcept nogil:
 
 cdef inline held_t *held(u64 lock) noexcept nogil:
     """The entry of a lock that this task holds, or null."""
-    cdef held_t *last = &current.held[(current.nr_held - 1) & (MAX_HELD - 1)]
-    return last if current.nr_held and last.lock == lock else find_held(lock)
+    cdef task_t *t = current
+    cdef held_t *last = &t.held[(t.nr_held - 1) & (MAX_HELD - 1)]
+    return last if t.nr_held and last.lock == lock else find_held(lock)
 
 
 cdef inline void let_go(held_t *h) noexcept nogil:
-    """Locks are let go of in any order: one that is not the last leaves a hole."""
-    cdef u32 n = current.nr_held
+    """Locks are let go of in any order: the later ones move down. Each is copied before
+    its old entry goes, so that a task killed here shows one twice, and none too few."""
+    cdef task_t *t = current
+    cdef held_t *last = &t.held[t.nr_held - 1]
     if unlikely(h.since != 0):
         held_sample(h)
-    h.lock = 0
-    while n and current.held[n - 1].lock == 0:
-        n -= 1
+    while unlikely(h != last):
+        h[0] = h[1]
+        barrier()                       # not a memmove, which keeps no order
+        h += 1
     barrier()
-    current.nr_held = n
+    t.nr_held -= 1
 
 
 cdef inline void might_sleep(const char *where) noexcept nogil:

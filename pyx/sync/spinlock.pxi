@@ -47,7 +47,7 @@ cdef void check_owner(u64 lock, u32 word, int lock_class) noexcept nogil:
 
 
 cdef inline bint ttas_try(u32 *lock, u32 word) noexcept nogil:
-    return word & OWNER_MASK == 0 and cas32(lock, word, (word + LOCK_GENERATION) | me)
+    return word & OWNER_MASK == 0 and cas32(lock, word, word + (LOCK_GENERATION + me))
 
 
 cdef inline u8 *ticket_serving(u32 *lock) noexcept nogil:
@@ -241,34 +241,62 @@ cdef inline bint spin_trylock(u32 *lock, int lock_class) noexcept nogil:
     return spin_trylock_slow(lock, lock_class)
 
 
-cdef void spin_unlock_slow(u32 *lock, held_t *h) noexcept nogil:
+cdef void not_my_lock(u32 *lock, u32 word) noexcept nogil:
+    bug(V_LOCK_MISUSE, "spin_unlock", page_of_address(offset_of(lock)), 0, offset_of(lock),
+        "unlock of a lock that belongs to task %llu (lock word 0x%llx)",
+        lock_owner(word), word)
+
+
+cdef void spin_unlock_slow(u32 *lock) noexcept nogil:
     cdef u32 word = read_once32(lock)
+    cdef held_t *h = held(offset_of(lock))
     if h == NULL or lock_owner(word) != me:
-        bug(V_LOCK_MISUSE, "spin_unlock", page_of_address(offset_of(lock)), 0, offset_of(lock),
-            "unlock of a lock that belongs to task %llu (lock word 0x%llx)",
-            lock_owner(word), word)
+        not_my_lock(lock, word)
     if lock_kind == KIND_MCS:
         mcs_unlock(lock, h.node)
     elif lock_kind == KIND_TICKET:
         write_once16(<u16 *>lock, 0)
         store_release8(ticket_serving(lock), ticket_serving(lock)[0] + 1)
     else:
-        store_release32(lock, word & ~<u32>OWNER_MASK)
+        store_release32(lock, word - me)
     let_go(h)
     if lock_kind != KIND_MCS and read_once32(&H.sleepers) != 0:
         futex_wake(lock)
     gate()
 
 
+# The two fast paths below ask everything with one branch: that the entry is this lock's and
+# not sampled, that the lock is mine, and that nothing (another kind, delays, sleepers) wants
+# the long way. The word less its owner is what to store, if the owner is me.
+
+
 cdef inline void spin_unlock(u32 *lock) noexcept nogil:
-    cdef u32 word = read_once32(lock)
-    cdef held_t *h = held(offset_of(lock))
-    if unlikely(not plain or h == NULL or lock_owner(word) != me
-                or read_once32(&H.sleepers) != 0):
-        spin_unlock_slow(lock, h)
+    cdef task_t *t = current
+    cdef u32 n = t.nr_held
+    cdef held_t *h = &t.held[n] - 1
+    cdef u32 word = read_once32(lock) - me
+    if unlikely(n == 0) or unlikely(
+            h.lock ^ offset_of(lock) | word & OWNER_MASK | h.since | read_once32(detour)):
+        spin_unlock_slow(lock)
         return
-    store_release32(lock, word & ~<u32>OWNER_MASK)
-    let_go(h)
+    store_release32(lock, word)
+    t.nr_held = n - 1
+
+
+cdef inline void spin_unlock_below(u32 *lock) noexcept nogil:
+    """Unlock the lock that was taken before the last one."""
+    cdef task_t *t = current
+    cdef u32 n = t.nr_held
+    cdef held_t *h = &t.held[n] - 2
+    cdef u32 word = read_once32(lock) - me
+    if unlikely(n < 2) or unlikely(
+            h.lock ^ offset_of(lock) | word & OWNER_MASK | h.since | read_once32(detour)):
+        spin_unlock_slow(lock)
+        return
+    store_release32(lock, word)
+    h[0] = h[1]
+    barrier()
+    t.nr_held = n - 1
 
 
 cdef inline bint spin_is_held(u32 *lock) noexcept nogil:

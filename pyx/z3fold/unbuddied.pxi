@@ -36,13 +36,15 @@ cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, u64 first,
     is locked, or is to be compacted."""
     cdef z3fold_header *zhdr = <z3fold_header *>(A + first)
     contended[0] = True
+    prefetch_header(first)
+    prefetch(header_page(zhdr))
     spin_lock(&pool.lock, LC_POOL)
-    if unlikely(first != read_once64(&l.next) or not z3fold_page_trylock(zhdr)):
+    if unlikely(first != read_once64(&l.next)) or unlikely(not z3fold_page_trylock(zhdr)):
         spin_unlock(&pool.lock)
         return NULL
     list_del_init(&zhdr.buddy)
     zhdr.cpu = -1
-    spin_unlock(&pool.lock)
+    spin_unlock_below(&pool.lock)
     if unlikely(test_bit(NEEDS_COMPACTING, &header_page(zhdr).private)):
         z3fold_page_unlock(zhdr)        # its compaction will list it again
         return NULL
