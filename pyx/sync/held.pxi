@@ -12,6 +12,19 @@ cdef void hold_too_many(u64 lock) noexcept nogil:
     bug(V_LOCK_MISUSE, "hold", 0, 0, lock, "a task holds more than %llu locks", MAX_HELD)
 
 
+cdef inline u64 *rest_of(held_t *h) noexcept nogil:
+    """What follows the lock, in one word: written and read alike, it need not pass through
+    the cache. The class is its lowest byte."""
+    return <u64 *>&h.lock_class
+
+
+cdef inline void move_entry(held_t *to, held_t *h) noexcept nogil:
+    rest_of(to)[0] = rest_of(h)[0]
+    barrier()                           # one by one: no load is wider than its stores were
+    to.lock = h.lock
+    barrier()
+
+
 cdef inline held_t *hold(u64 lock, int lock_class) noexcept nogil:
     cdef task_t *t = current
     cdef u32 n = t.nr_held
@@ -21,11 +34,7 @@ cdef inline held_t *hold(u64 lock, int lock_class) noexcept nogil:
         hold_too_many(lock)
     t.lockstat[lock_class].acquired = acquired
     h.lock = lock
-    h.lock_class = lock_class           # these five are one store
-    h.reader = 0
-    h.node = 0
-    h.padding = 0
-    h.since = 0
+    rest_of(h)[0] = lock_class          # and no reader, node or time
     if unlikely(acquired & 63 == 0):
         h.since = <u32>clock_ticks() | 1
     barrier()
@@ -66,8 +75,7 @@ cdef inline void let_go(held_t *h) noexcept nogil:
     if unlikely(h.since != 0):
         held_sample(h)
     while unlikely(h != last):
-        h[0] = h[1]
-        barrier()                       # not a memmove, which keeps no order
+        move_entry(h, h + 1)
         h += 1
     barrier()
     t.nr_held -= 1

@@ -197,10 +197,16 @@ cdef void spin_lock_slow(u32 *lock, int lock_class) noexcept nogil:
     hold(offset_of(lock), lock_class)
 
 
+cdef inline bint spin_lock_fast(u32 *lock, int lock_class) noexcept nogil:
+    """Take the lock if nothing is out of the ordinary: it is free, and of the plain kind."""
+    if unlikely(not plain) or unlikely(not ttas_try(lock, read_once32(lock))):
+        return False
+    hold(offset_of(lock), lock_class)
+    return True
+
+
 cdef inline void spin_lock(u32 *lock, int lock_class) noexcept nogil:
-    if not unlikely(not plain or not ttas_try(lock, read_once32(lock))):
-        hold(offset_of(lock), lock_class)
-    else:
+    if unlikely(not spin_lock_fast(lock, lock_class)):
         spin_lock_slow(lock, lock_class)
 
 
@@ -235,10 +241,7 @@ cdef bint spin_trylock_slow(u32 *lock, int lock_class) noexcept nogil:
 
 cdef inline bint spin_trylock(u32 *lock, int lock_class) noexcept nogil:
     """Take the lock if it is free. Never waits, and may fail for no reason (injected)."""
-    if not unlikely(not plain or not ttas_try(lock, read_once32(lock))):
-        hold(offset_of(lock), lock_class)
-        return True
-    return spin_trylock_slow(lock, lock_class)
+    return spin_lock_fast(lock, lock_class) or spin_trylock_slow(lock, lock_class)
 
 
 cdef void not_my_lock(u32 *lock, u32 word) noexcept nogil:
@@ -265,38 +268,33 @@ cdef void spin_unlock_slow(u32 *lock) noexcept nogil:
     gate()
 
 
-# The two fast paths below ask everything with one branch: that the entry is this lock's and
-# not sampled, that the lock is mine, and that nothing (another kind, delays, sleepers) wants
-# the long way. The word less its owner is what to store, if the owner is me.
+cdef inline bint spin_unlock_fast(u32 *lock, u32 depth) noexcept nogil:
+    """Unlock the last lock taken (depth 1) or the one before it (2), if nothing is out of the
+    ordinary. That the entry is this lock's and not sampled, that the lock is mine and nothing
+    (another kind, delays, sleepers) wants the long way is one branch."""
+    cdef task_t *t = current
+    cdef u32 n = t.nr_held
+    cdef held_t *h = &t.held[n] - depth
+    cdef u32 word = read_once32(lock) - me      # what to store, if the owner is me
+    if unlikely(n < depth) or unlikely(
+            h.lock ^ offset_of(lock) | word & OWNER_MASK | h.since | read_once32(detour)):
+        return False
+    store_release32(lock, word)
+    if depth == 2:
+        move_entry(h, h + 1)
+    t.nr_held = n - 1
+    return True
 
 
 cdef inline void spin_unlock(u32 *lock) noexcept nogil:
-    cdef task_t *t = current
-    cdef u32 n = t.nr_held
-    cdef held_t *h = &t.held[n] - 1
-    cdef u32 word = read_once32(lock) - me
-    if unlikely(n == 0) or unlikely(
-            h.lock ^ offset_of(lock) | word & OWNER_MASK | h.since | read_once32(detour)):
+    if unlikely(not spin_unlock_fast(lock, 1)):
         spin_unlock_slow(lock)
-        return
-    store_release32(lock, word)
-    t.nr_held = n - 1
 
 
 cdef inline void spin_unlock_below(u32 *lock) noexcept nogil:
     """Unlock the lock that was taken before the last one."""
-    cdef task_t *t = current
-    cdef u32 n = t.nr_held
-    cdef held_t *h = &t.held[n] - 2
-    cdef u32 word = read_once32(lock) - me
-    if unlikely(n < 2) or unlikely(
-            h.lock ^ offset_of(lock) | word & OWNER_MASK | h.since | read_once32(detour)):
+    if unlikely(not spin_unlock_fast(lock, 2)):
         spin_unlock_slow(lock)
-        return
-    store_release32(lock, word)
-    h[0] = h[1]
-    barrier()
-    t.nr_held = n - 1
 
 
 cdef inline bint spin_is_held(u32 *lock) noexcept nogil:

@@ -56,15 +56,13 @@ cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, u64 first,
 
 cdef z3fold_header *search_own_cpu(pool_t *pool, int chunks, bint *contended) noexcept nogil:
     """The smallest room that is large enough, on this CPU's lists."""
-    cdef list_head *l = unbuddied_list(pool, current.cpu, chunks)
-    cdef list_head *end = unbuddied_list(pool, current.cpu, NCHUNKS)
-    cdef u64 here = offset_of(l)
+    cdef u64 here = offset_of(unbuddied_list(pool, current.cpu, chunks))
+    cdef u64 end = offset_of(unbuddied_list(pool, current.cpu, NCHUNKS))
     cdef u64 first
-    while l < end:
-        first = read_once64(&l.next)
+    while here < end:
+        first = read_once64(&node(here).next)
         if first != here:
-            return take_first(pool, l, first, contended)
-        l += 1
+            return take_first(pool, node(here), first, contended)
         here += sizeof(list_head)
     return NULL
 
