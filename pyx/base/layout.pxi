@@ -94,6 +94,7 @@ cpdef enum Role:
     ROLE_RECLAIMER
     ROLE_KWORKER_COMPACT
     ROLE_KWORKER_RELEASE
+    ROLE_CHURNER
 
 cpdef enum TaskState:
     TASK_FREE
@@ -163,6 +164,7 @@ cpdef enum Counter:
     N_PUTBACK
     N_FREED_WHILE_ISOLATED
     N_LONGEST_STREAK
+    N_POOLS
     N_INJECTED
     NR_COUNTERS
 
@@ -230,7 +232,7 @@ cdef struct pool_t:
     u64 percpu                          # per-CPU unbuddied lists
     u64 inode                           # the mapping that movable pages refer to; 0: gone
     u32 id
-    u32 evicts                          # there is an eviction callback
+    u32 evicts                          # 0: there is no eviction callback; else EVICTS_*
     u32 stale_lock
     u32 padding0
     list_head stale
@@ -399,6 +401,8 @@ cdef enum:
     POOL_NONE = 0
     POOL_LIVE = 1
     POOL_DESTROYING = 2
+    EVICTS_BY_TABLE = 1
+    EVICTS_IN_PYTHON = 2
     PG_ISOLATED = 1                     # page_t.flags
     WORK_PENDING = 1
     WORK_CPU_SHIFT = 8

@@ -11,18 +11,23 @@ cdef extern from *:
     """
     #include <setjmp.h>
     #include <stdlib.h>
+    #include <string.h>
     /* One landing for the operation that runs now. Bodies own nothing but arena state,
        so leaving them without unwinding loses nothing. */
     static jmp_buf z3f_landing;
     static int z3f_landing_set;
     static int z3f_guarded(void (*body)(void *), void *argument) {
-        int left = 1;
+        jmp_buf outer;                  /* guards nest: an eviction callback may call again */
+        volatile int left = 1;
+        int outer_set = z3f_landing_set;
+        memcpy(&outer, &z3f_landing, sizeof(jmp_buf));
         if (_setjmp(z3f_landing) == 0) {
             z3f_landing_set = 1;
             body(argument);
             left = 0;
         }
-        z3f_landing_set = 0;
+        memcpy(&z3f_landing, &outer, sizeof(jmp_buf));
+        z3f_landing_set = outer_set;
         return left;
     }
     static void z3f_leave(void) {

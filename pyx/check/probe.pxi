@@ -26,6 +26,7 @@ cdef int probe_migration(u32 pages) noexcept nogil:
     cdef u64 moved = counter(N_MIGRATED)[0]
     cdef u32 i, pfn
     cdef int result
+    cdef char[120] text
     default_control(&c)
     c.passes = 1
     for i in range(pages):
@@ -41,15 +42,15 @@ cdef int probe_migration(u32 pages) noexcept nogil:
                 verdict(V_EAGAIN_CONTRACT, "probe_migration", page_address(page), 0, 0,
                         "nobody else is at work, and the page does not move")
         elif current.refused != REFUSED_MAPPED:
-            verdict(V_EAGAIN_CONTRACT, "probe_migration", page_address(page), 0, 0,
-                    "nobody else is at work, and the page cannot be isolated (Refusal %llu)",
-                    current.refused)
+            snprintf(text, sizeof(text), "nobody else is at work, and the page cannot be "
+                     "isolated: %s", refusal_name(current.refused))
+            verdict(V_EAGAIN_CONTRACT, "probe_migration", page_address(page), 0, 0, text)
         elif header_at(page_address(page)).mapped_count != 0 and not mapped_by_anyone(page):
             verdict(V_EAGAIN_CONTRACT, "probe_migration", page_address(page), 0, 0,
                     "the page cannot be isolated: its mapped_count is %llu, and nobody maps it",
                     header_at(page_address(page)).mapped_count)
         op_leave()
-    run_pending_work()
+        run_pending_work()              # a page that moved is compacted, and usable again
     return <int>(counter(N_MIGRATED)[0] - moved)
 
 

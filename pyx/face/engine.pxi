@@ -86,12 +86,15 @@ cdef class Engine:
     cdef char *base
     cdef bint open
     cdef readonly u32 task
+    cdef dict evict                     # callbacks in Python, by pool
+    cdef object evict_error
 
     def __cinit__(self, buffer, u32 task):
         PyObject_GetBuffer(buffer, &self.view, PyBUF_SIMPLE | PyBUF_WRITABLE)
         self.base = <char *>self.view.buf
         self.open = True
         self.task = task
+        self.evict = {}
 
     def close(self):
         if self.open:
@@ -112,8 +115,12 @@ cdef class Engine:
     cdef int run(self, void (*body)(void *) noexcept nogil, void *argument) except -1:
         """Run without the GIL; an operation that had to be left raises Abandoned."""
         cdef bint left
+        global running_engine
+        outer = running_engine
+        running_engine = self
         with nogil:
             left = guarded(body, argument)
+        running_engine = outer
         if left:
             raise Abandoned("a check failed, and the operation could not go on")
         return 0
@@ -173,6 +180,23 @@ cdef class Engine:
         request.result = 0
         self.run(perform, &request)
         return request.result, request.b, request.c
+
+    def set_evict(self, u64 pool, callback):
+        """callback(handle offset) -> 0 or a negative errno evicts for this pool."""
+        self.evict[pool] = callback
+
+    def take_evict_error(self):
+        """The exception that a callback raised since this was last asked, or None."""
+        error, self.evict_error = self.evict_error, None
+        return error
+
+    cdef int evict_in_python(self, u64 pool, u64 handle):
+        """An exception counts as -EIO; the reclaim goes on, and its caller gets it."""
+        try:
+            return self.evict[pool](handle)
+        except BaseException as error:
+            self.evict_error = error
+            return -EIO
 
     def set_cpu(self, u32 cpu):
         self.enter()
@@ -265,6 +289,8 @@ cdef class Engine:
             self.run(migrator_loop, &d)
         elif current.role == ROLE_RECLAIMER:
             self.run(reclaimer_loop, &d)
+        elif current.role == ROLE_CHURNER:
+            self.run(churner_loop, &d)
         else:
             self.run(kworker_loop, &d)
 
@@ -289,6 +315,26 @@ cdef class Engine:
         else:
             raise ValueError(f"no such measurement: {what!r}")
         return m.nanoseconds, m.operations, m.worst_wait
+
+
+cdef Engine running_engine = None       # whose operation runs in this process
+
+
+cdef int call_evict_in_python(u64 pool, u64 handle) noexcept with gil:
+    cdef int result = running_engine.evict_in_python(pool, handle)
+    running_engine.enter()              # the callback may have used another arena
+    return result
+
+
+cdef int evict(pool_t *pool, u64 handle) noexcept nogil:
+    """The eviction callback: the object table's, or one in Python."""
+    cdef int result
+    if pool.evicts != EVICTS_IN_PYTHON:
+        return client_evict(pool, handle)
+    op_enter(OP_EVICT, handle, 0)
+    result = call_evict_in_python(offset_of(pool), handle)
+    op_leave()
+    return result
 
 
 def catch_crashes_here():
@@ -332,3 +378,4 @@ DEFECT_BITS = {
 check_layout()
 init_subject()
 migration_observer = watch_contract
+evict_callback = evict

@@ -70,6 +70,7 @@ cdef int offline_range(u32 first, u32 frames, u32 budget) noexcept nogil:
     cdef u32 pfn, round_ = 0, batch, left
     cdef u32 end = first + frames if first + frames < H.geometry.frames else H.geometry.frames
     cdef bint endless = defect(OFFLINE_ENDLESS_LOOP)
+    cdef char[160] text
     left = movable_left(first, end)
     while left and read_once32(&H.stop) == 0 and (endless or round_ < budget):
         default_control(&c)
@@ -87,9 +88,9 @@ cdef int offline_range(u32 first, u32 frames, u32 budget) noexcept nogil:
         round_ += 1
         left = movable_left(first, end)
         if endless and round_ > OFFLINE_PASSES_BEFORE_LIVELOCK:
-            verdict(V_LIVELOCK, "offline_range", page_address(memmap + first), 0, 0,
-                    "%llu pages refuse to be isolated (last reason %llu), and the driver has "
-                    "no budget: %llu rounds", left, current.refused, round_)
+            snprintf(text, sizeof(text), "%u pages stay, the last because %s; the driver has no "
+                     "budget: %u rounds", left, refusal_name(current.refused), round_)
+            verdict(V_LIVELOCK, "offline_range", page_address(memmap + first), 0, 0, text)
             break
         sched_yield()
     return <int>left

@@ -41,6 +41,28 @@ cdef inline bint PageMovable(page_t *page) noexcept nogil:
     return True
 
 
+cdef const char *refusal_name(int why) noexcept nogil:
+    if why == REFUSED_GONE:
+        return "it is free"
+    if why == REFUSED_NOT_MOVABLE:
+        return "it is not movable"
+    if why == REFUSED_PG_LOCK:
+        return "its PG lock is taken"
+    if why == REFUSED_ISOLATED:
+        return "it is isolated"
+    if why == REFUSED_HEADLESS:
+        return "it is headless"
+    if why == REFUSED_COMPACTING:
+        return "a compaction of it is queued"
+    if why == REFUSED_STALE:
+        return "it is stale"
+    if why == REFUSED_CLAIMED:
+        return "it is claimed"
+    if why == REFUSED_MAPPED:
+        return "it is mapped"
+    return "its pool is being destroyed"
+
+
 cdef inline bint refuse(int why) noexcept nogil:
     current.refused = why
     current.refusals[why] += 1
@@ -53,7 +75,7 @@ cdef bint isolate_movable_page(page_t *page) noexcept nogil:
     cdef u32 why
     if not get_page_unless_zero(page):
         return refuse(REFUSED_GONE)
-    if not PageMovable(page):
+    if load_acquire64(&page.mapping) == 0:      # only a look: the mapping may be on its way out
         put_page(page)
         return refuse(REFUSED_NOT_MOVABLE)
     if not trylock_page(page):

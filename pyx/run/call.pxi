@@ -94,7 +94,7 @@ cdef void perform_allocator(call_t *c) noexcept nogil:
                 c.result = 1
     elif c.call == CALL_CREATE_POOL:
         op_enter(OP_CREATE_POOL, 0, 0)
-        c.result = z3fold_create_pool(c.a != 0, &pool)
+        c.result = z3fold_create_pool(<u32>c.a, &pool)
         c.b = offset_of(pool)
         op_leave()
     elif c.call == CALL_DESTROY_POOL:

@@ -1,7 +1,10 @@
-# The other tasks of a soak: kworkers, the migrator, the reclaimer.
+# The other tasks of a soak: kworkers, the migrator, the reclaimer, the churner.
 #
 # A kworker naps when its queue is empty instead of being woken: a wake-up would cost the
 # one who queues more than the whole operation.
+
+cdef enum:
+    CHURNED_OBJECTS = 48
 
 cdef struct daemon_t:
     u64 pool
@@ -68,3 +71,35 @@ cdef void reclaimer_loop(void *argument) noexcept nogil:
         if read_once_i64(&H.frames_free) > <i64>d.low_frames or result != 0:
             nap(<u64>d.interval_us * 1000 if d.interval_us else 1000)
         current.progress += 1
+
+
+cdef void churn_pool() noexcept nogil:
+    """A short life: create a pool, fill it, free all, destroy it with its work still queued,
+    while the migrators find its pages like any others."""
+    cdef u64[CHURNED_OBJECTS] handles
+    cdef pool_t *pool = NULL
+    cdef u32 i, n = 1 + random_below(current, CHURNED_OBJECTS)
+    if z3fold_create_pool(0, &pool) != 0:
+        return
+    for i in range(n):
+        if z3fold_alloc(pool, 1 + random_below(current, PAGE_SIZE), GFP_KERNEL, &handles[i]) != 0:
+            handles[i] = 0
+        if i & 7 == 7:
+            sched_yield()
+    for i in range(n):
+        if handles[i] != 0:
+            z3fold_free(pool, handles[i])
+    z3fold_destroy_pool(pool)
+    count(N_POOLS)
+
+
+cdef void churner_loop(void *argument) noexcept nogil:
+    cdef daemon_t *d = <daemon_t *>argument
+    while not read_once32(&H.stop):
+        if unlikely(read_once32(&H.pause) != 0):
+            park()
+        op_enter(OP_DESTROY_POOL, 0, 0)
+        churn_pool()
+        op_leave()
+        record(OP_DESTROY_POOL, 0, 0, 0, 0)
+        nap(<u64>d.interval_us * 1000 if d.interval_us else 1000)

@@ -28,22 +28,40 @@ cdef bint task_is_dead(u32 id) noexcept nogil:
     return state == TASK_DEAD or (t.pid != 0 and process_signal(<int>t.pid, 0) != 0)
 
 
+cdef const char *lock_class_name(int lock_class) noexcept nogil:
+    if lock_class == LC_PG:
+        return "PG"
+    if lock_class == LC_PAGE:
+        return "page"
+    if lock_class == LC_POOL:
+        return "pool"
+    if lock_class == LC_STALE:
+        return "stale"
+    if lock_class == LC_SLOTS:
+        return "slots"
+    return "workqueue" if lock_class == LC_WORKQUEUE else "raw"
+
+
 cdef void check_owner(u64 lock, u32 word, int lock_class) noexcept nogil:
     """A waiter that has waited for long asks whether its wait can end."""
     cdef u32 owner = lock_owner(word)
+    cdef char[120] text
     give_up_if_over()
     if word == POISON32:
-        bug(V_USE_AFTER_FREE, "spin_lock", page_of_address(lock), 0, lock,
-            "the lock of class %llu lies in freed memory", lock_class)
+        snprintf(text, sizeof(text), "the %s lock lies in freed memory",
+                 lock_class_name(lock_class))
+        bug(V_USE_AFTER_FREE, "spin_lock", page_of_address(lock), 0, lock, text)
     if owner == me:
-        bug(V_DEADLOCK, "spin_lock", 0, 0, lock,
-            "task %llu waits for a lock of class %llu that it holds itself", me, lock_class)
+        snprintf(text, sizeof(text), "task %u waits for the %s lock, which it holds itself", me,
+                 lock_class_name(lock_class))
+        bug(V_DEADLOCK, "spin_lock", page_of_address(lock), 0, lock, text)
     if owner > H.geometry.tasks:
         bug(V_CORRUPTION, "spin_lock", page_of_address(lock), 0, lock,
             "the lock word is 0x%llx: no task has that number", word)
     if owner != 0 and task_is_dead(owner):
-        bug(V_ORPHANED_LOCK, "spin_lock", 0, 0, lock,
-            "the lock of class %llu is held by task %llu, which is dead", lock_class, owner)
+        snprintf(text, sizeof(text), "the %s lock is held by task %u, which is dead",
+                 lock_class_name(lock_class), owner)
+        bug(V_ORPHANED_LOCK, "spin_lock", page_of_address(lock), 0, lock, text)
 
 
 cdef inline bint ttas_try(u32 *lock, u32 word) noexcept nogil:

@@ -33,7 +33,7 @@ cdef pool_t *free_pool() noexcept nogil:
     return NULL
 
 
-cdef int z3fold_create_pool(bint evicts, pool_t **created) noexcept nogil:
+cdef int z3fold_create_pool(u32 evicts, pool_t **created) noexcept nogil:
     """0, -EINVAL for a geometry that cannot work, -ENOMEM; unwinds in reverse."""
     cdef pool_t *pool
     cdef u32 cpu
@@ -85,12 +85,21 @@ cdef void drain_pool(pool_t *pool) noexcept nogil:
     flush_workqueue(&pool.release_wq)
 
 
+cdef i64 isolated_pages(pool_t *pool) noexcept nogil:
+    """Read under the pool lock: who ends an isolation must have let go of the lock as well."""
+    cdef i64 isolated
+    spin_lock(&pool.lock, LC_POOL)
+    isolated = pool.isolated
+    spin_unlock(&pool.lock)
+    return isolated
+
+
 cdef void wait_for_isolated(pool_t *pool) noexcept nogil:
     """A page in the hands of the migration engine will queue work, or be released."""
     cdef u32 spins = 0
     cdef u64 turns = 0
     might_sleep("z3fold_destroy_pool")
-    while (read_once_i64(&pool.isolated) != 0) != defect(DESTROY_WAIT_INVERTED):
+    while (isolated_pages(pool) != 0) != defect(DESTROY_WAIT_INVERTED):
         relax(&spins)
         turns += 1
         if defect(DESTROY_WAIT_INVERTED) and turns > 100000:

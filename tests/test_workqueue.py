@@ -1,0 +1,204 @@
+"""Work queues: pending, running, cancelled, flushed, destroyed. The item is a pool's release work,
+which frees the pages on the stale list."""
+
+from __future__ import annotations
+
+import pytest
+from puppet import puppet, until
+
+from z3fold_stress import Arena, Pool, Verdict, VerdictError
+from z3fold_stress._live import Call, fields
+
+
+def work_of(pool: Pool) -> int:
+    """The offset of the pool's release work: the release queue's `running` names it."""
+    return pool.offset + fields()["pool"][1]["work"][0]
+
+
+def queue_of(pool: Pool, name: str = "release_wq") -> dict[str, int]:
+    offset = pool.offset + fields()["pool"][1][name][0]
+    return pool.arena.layout.read("workqueue", offset)
+
+
+def lock_of(pool: Pool, name: str) -> int:
+    return pool.offset + fields()["pool"][1][name][0]
+
+
+def release_a_page(pool: Pool) -> None:
+    """Free the only object of a page: its release is queued."""
+    pool.free(pool.alloc(100))
+
+
+def test_pending_item_is_not_queued_again() -> None:
+    with Arena(frames=8) as arena, Pool(arena) as pool:
+        assert arena.call(Call.CALL_QUEUE_WORK, pool.offset)[0] == 1
+        assert arena.call(Call.CALL_QUEUE_WORK, pool.offset)[0] == 0
+        assert queue_of(pool)["queued"] == 1
+        assert arena.call(Call.CALL_RUN_WORK, pool.offset)[0] == 1
+        assert arena.call(Call.CALL_RUN_WORK, pool.offset)[0] == 0
+        assert arena.call(Call.CALL_QUEUE_WORK, pool.offset)[0] == 1
+
+
+def test_running_does_the_work() -> None:
+    with Arena(frames=8) as arena, Pool(arena) as pool:
+        release_a_page(pool)
+        assert arena.layout.arena("frames_free") == 7
+        assert arena.call(Call.CALL_RUN_WORK, pool.offset)[0] == 1
+        assert arena.layout.arena("frames_free") == 8
+        assert arena.layout.pool(0)["stale_next"] == lock_of(pool, "stale_next")
+
+
+def test_cancelled_item_does_not_run() -> None:
+    with Arena(frames=8) as arena, Pool(arena) as pool:
+        assert arena.call(Call.CALL_CANCEL_WORK, pool.offset)[0] == 0
+        release_a_page(pool)
+        assert arena.call(Call.CALL_CANCEL_WORK, pool.offset)[0] == 1
+        assert arena.call(Call.CALL_CANCEL_WORK, pool.offset)[0] == 0
+        assert arena.call(Call.CALL_RUN_WORK, pool.offset)[0] == 0
+        assert arena.layout.arena("frames_free") == 7
+        assert arena.call(Call.CALL_QUEUE_WORK, pool.offset)[0] == 1
+        assert arena.call(Call.CALL_RUN_WORK, pool.offset)[0] == 1
+        assert arena.layout.arena("frames_free") == 8
+
+
+def test_flush_runs_all_that_is_queued() -> None:
+    with Arena(frames=8) as arena, Pool(arena) as pool:
+        release_a_page(pool)
+        arena.call(Call.CALL_FLUSH, pool.offset)
+        assert arena.layout.arena("frames_free") == 8
+        arena.call(Call.CALL_FLUSH, pool.offset)
+        assert arena.call(Call.CALL_RUN_WORK, pool.offset)[0] == 0
+
+
+def test_items_run_in_the_order_in_which_they_were_queued() -> None:
+    """Of two compactions the later lists its page last, at the head, where alloc looks first."""
+    with Arena(frames=8) as arena, Pool(arena) as pool:
+        firsts = [pool.alloc(40 * 64) for _ in range(3)]
+        lasts = [pool.alloc(22 * 64) for _ in range(3)]
+        pages = [pool.page_of(handle) for handle in firsts]
+        assert sorted(map(pool.page_of, lasts)) == sorted(pages)
+        for handle in lasts:
+            pool.free(handle)
+        order = [pages.index(page) for page in (2, 0, 1)]
+        assert sorted(order) == [0, 1, 2]
+        queued = []
+        item = queue_of(pool, "compact_wq")["next"]
+        while (page := arena.layout.pfn(item)) is not None:
+            queued.append(page)
+            item = arena.layout.header(page)["work_next"]
+        pool.drain()
+        again = [pool.page_of(pool.alloc(22 * 64)) for _ in range(3)]
+        assert again == queued[::-1]
+
+
+def test_compaction_runs_before_the_release_that_it_causes() -> None:
+    with Arena(frames=8) as arena, Pool(arena) as pool:
+        first, last = pool.alloc(100), pool.alloc(100)
+        pool.free(first)
+        pool.free(last)
+        assert pool.stats().pages == 1, "the queued compaction has a reference"
+        pool.drain()
+        assert (pool.stats().pages, arena.layout.arena("frames_free")) == (0, 8)
+
+
+def test_work_runs_on_the_cpu_it_was_queued_on_unless_told() -> None:
+    for cpu, expected in ((None, 1), (0, 0)):
+        with Arena(frames=8, cpus=2) as arena, Pool(arena) as pool:
+            arena.cpu = 1
+            first, _ = pool.alloc(100), pool.alloc(100)
+            page = pool.page_of(first)
+            pool.free(first)
+            arena.cpu = 0
+            pool.drain(cpu)
+            assert arena.layout.header(page)["cpu"] == expected
+            assert arena.cpu == 0, "the work's CPU is not kept"
+
+
+def test_queueing_on_a_destroyed_queue() -> None:
+    with Arena(frames=8) as arena:
+        pool = Pool(arena)
+        pool.destroy()
+        with pytest.raises(VerdictError) as caught:
+            arena.call(Call.CALL_QUEUE_WORK, pool.offset)
+        (judgement,) = caught.value.judgements
+        assert judgement.verdict is Verdict.USE_AFTER_FREE
+        assert "destroyed" in judgement.text
+
+
+@pytest.mark.parametrize("call", [Call.CALL_FLUSH, Call.CALL_CANCEL_WORK])
+def test_waiting_for_work_may_sleep(call: Call) -> None:
+    with Arena(frames=8) as arena:
+        pool = Pool(arena)
+        arena.call(Call.CALL_LOCK, 0, 0)
+        with pytest.raises(VerdictError) as caught:
+            arena.call(call, pool.offset)
+        assert caught.value.judgements[0].verdict is Verdict.SLEEP_IN_ATOMIC
+
+
+def test_running_item_is_queued_again_and_waited_for() -> None:
+    """One process is held up in the middle of the work; meanwhile the item can be queued anew,
+    and who cancels it waits until the work is done."""
+    with (
+        Arena(frames=8) as arena,
+        Pool(arena) as pool,
+        puppet(arena, 2) as worker,
+        puppet(arena, 3) as canceller,
+    ):
+        release_a_page(pool)
+        stale_lock = lock_of(pool, "stale_lock")
+        arena.layout.poke("pool", pool.offset, stale_lock=1)  # as if this task held it
+        worker.start(Call.CALL_RUN_WORK, pool.offset)
+        worker.wait_for(stale_lock)
+        assert (queue_of(pool)["running"], queue_of(pool)["running_task"]) == (work_of(pool), 2)
+        assert arena.layout.inside(arena.layout.task(2)) == [("release", work_of(pool), 0)]
+
+        assert arena.call(Call.CALL_QUEUE_WORK, pool.offset)[0] == 1
+        assert arena.call(Call.CALL_QUEUE_WORK, pool.offset)[0] == 0
+        canceller.start(Call.CALL_CANCEL_WORK, pool.offset)
+        until(lambda: not pending(pool), "the item is taken off the queue")
+        assert arena.layout.arena("frames_free") == 7
+        worker.stop()
+        arena.layout.poke("pool", pool.offset, stale_lock=0)
+        assert queue_of(pool)["running_task"] == 2
+        worker.go_on()
+
+        assert canceller.result() == 1
+        assert queue_of(pool)["running"] == 0
+        assert arena.layout.arena("frames_free") == 8
+        assert worker.result() == 1
+        assert arena.call(Call.CALL_RUN_WORK, pool.offset)[0] == 0
+
+
+def pending(pool: Pool) -> bool:
+    return queue_of(pool)["next"] != pool.offset + (
+        fields()["pool"][1]["release_wq"][0] + fields()["workqueue"][1]["next"][0]
+    )
+
+
+def test_flush_leaves_the_work_to_the_worker_of_the_queue() -> None:
+    """Where a queue has a worker of its own, who flushes waits for it."""
+    with Arena(frames=8) as arena, Pool(arena) as pool, puppet(arena) as other:
+        release_a_page(pool)
+        offset = pool.offset + fields()["pool"][1]["release_wq"][0]
+        arena.layout.poke("workqueue", offset, worker=1)
+        other.start(Call.CALL_FLUSH, pool.offset)
+        assert arena.layout.arena("frames_free") == 7
+        assert arena.call(Call.CALL_RUN_WORK, pool.offset)[0] == 1
+        other.result()
+        assert arena.layout.arena("frames_free") == 8
+        assert arena.layout.task_field(2, "progress") == 0, "the other one ran nothing"
+        arena.layout.poke("workqueue", offset, worker=0)
+
+
+def test_item_that_was_overwritten() -> None:
+    with Arena(frames=8) as arena:
+        pool = Pool(arena)
+        first, _ = pool.alloc(100), pool.alloc(100)
+        page = pool.page_of(first)
+        pool.free(first)
+        arena.layout.poke("header", arena.layout.frame_offset(page), work_func=77)
+        with pytest.raises(VerdictError) as caught:
+            pool.drain()
+        (judgement,) = caught.value.judgements
+        assert judgement.verdict is Verdict.USE_AFTER_FREE
+        assert arena.layout.pfn(judgement.page) == page

@@ -1,0 +1,73 @@
+"""The processes of a soak: who there is, and what each runs. Knows nothing of who watches."""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from z3fold_stress import _live
+from z3fold_stress.arena import Arena
+from z3fold_stress.soak.settings import SoakSettings
+
+__all__ = ["Member", "cast", "run_member"]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of the soak: its task in the arena, and its role."""
+
+    task: int
+    role: int
+    name: str
+    cpu: int
+
+
+def cast(settings: SoakSettings) -> list[Member]:
+    """All members; task 1 is the supervisor's."""
+    roles = [
+        *[(_live.Role.ROLE_WORKER, f"worker-{i + 1}") for i in range(settings.workers)],
+        *[(_live.Role.ROLE_MIGRATOR, f"migrator-{i + 1}") for i in range(settings.migrators)],
+        *[(_live.Role.ROLE_RECLAIMER, f"reclaimer-{i + 1}") for i in range(settings.reclaimers)],
+        *[(_live.Role.ROLE_CHURNER, f"churner-{i + 1}") for i in range(settings.churners)],
+        (_live.Role.ROLE_KWORKER_COMPACT, "kworker-compact"),
+        (_live.Role.ROLE_KWORKER_RELEASE, "kworker-release"),
+    ]
+    return [
+        Member(task, int(role), name, (task - 2) % settings.cpus)
+        for task, (role, name) in enumerate(roles, start=2)
+    ]
+
+
+def run_member(
+    arena: Arena,
+    member: Member,
+    pool: int,
+    work: dict[str, Any],
+    sizes: bytes,
+    parent: int,
+    recover: bool,
+) -> None:
+    """The body of a member's process. Ends when the arena says stop, or with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not _live.die_with_parent(parent):
+        os._exit(0)
+    _live.name_process(f"z3f-{member.name}")
+    engine = arena.engine
+    arena.become(member.task, member.role, member.cpu)
+    _live.catch_crashes_here()
+    try:
+        if recover:
+            engine.call(_live.Call.CALL_RECOVER, pool, member.task)
+        if member.role == _live.Role.ROLE_WORKER:
+            engine.worker(work, array.array("H", sizes))
+        else:
+            engine.daemon(work)
+    except _live.Abandoned:
+        pass  # the verdict is in the arena
+    finally:
+        arena.layout.poke(
+            "task", arena.layout.task_offset(member.task), state=_live.TaskState.TASK_DONE
+        )

@@ -1,0 +1,411 @@
+"""Runs a soak: makes the arena, starts the processes, watches them, audits at quiet points, kills
+and restarts where asked, ends in order whatever happened, and reports."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import multiprocess
+
+from z3fold_stress import _live
+from z3fold_stress.arena import Arena
+from z3fold_stress.dump import save
+from z3fold_stress.errors import VerdictError
+from z3fold_stress.judgement import AuditFinding, Judgement
+from z3fold_stress.sizes import sizes as draw_sizes
+from z3fold_stress.soak.death import Death, judge_death
+from z3fold_stress.soak.processes import Member, cast, run_member
+from z3fold_stress.soak.report import SoakReport
+from z3fold_stress.soak.settings import SoakSettings
+from z3fold_stress.soak.statistics import Statistics
+from z3fold_stress.soak.watch import Watcher
+from z3fold_stress.verdicts import Verdict
+
+__all__ = ["Soak", "ToolFailed"]
+
+TICK = 0.05
+NR_SIZES = 8192
+PROBED_PAGES = 64
+STATE = _live.TaskState
+KWORKERS = (_live.Role.ROLE_KWORKER_COMPACT, _live.Role.ROLE_KWORKER_RELEASE)
+PARKERS = tuple(role for role in _live.Role if role not in KWORKERS)
+
+
+class ToolFailed(RuntimeError):
+    """A process of the soak failed in a way that says nothing about the locking design."""
+
+
+class Soak:
+    """One soak. ``run()`` does it all; ``on_tick(soak)`` is called now and then for a display."""
+
+    def __init__(
+        self,
+        settings: SoakSettings,
+        on_tick: Callable[[Soak], None] | None = None,
+        dump: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self.dump = dump
+        self.on_tick = on_tick or (lambda soak: None)
+        self.members = {member.task: member for member in cast(settings)}
+        self.processes: dict[int, Any] = {}
+        self.interrupted = False
+        self.findings: list[AuditFinding] = []
+        self.deaths: list[Death] = []
+        self.restarts = 0
+        self.quiet_points = 0
+        self.seconds = 0.0
+        self.density: dict[str, float] = {}
+        self._began = 0.0
+        self._kills = random.Random(settings.seed)
+        self._expected: set[int] = set()
+        self.sizes = draw_sizes(settings.sizes, NR_SIZES, settings.seed)
+        self._context = multiprocess.get_context("spawn")
+
+    # the whole
+
+    def run(self) -> SoakReport:
+        """Soak, and report. Raises ToolFailed when a process could not do its work."""
+        with Arena.make(self.settings.arena()) as arena:
+            self.arena = arena
+            self.layout = arena.layout
+            self.statistics = Statistics(arena.layout, _live.clock_rate())
+            stall_ticks = max(4, round(self.settings.stall / TICK))
+            self.watcher = Watcher(
+                arena.layout,
+                {task: member.name for task, member in self.members.items()},
+                stall_ticks,
+                slack=100 * self.settings.delay_ns / 1e9 if self.settings.delay_rate else 0.0,
+            )
+            arena.engine.set_injection(False)
+            _, self.pool, _ = arena.call(_live.Call.CALL_CREATE_POOL, 0, 1)
+            handlers = {
+                number: signal.signal(number, self._on_signal)
+                for number in (signal.SIGINT, signal.SIGTERM)
+            }
+            try:
+                self._set_pause(1)
+                for member in self.members.values():
+                    self._start(member)
+                self._wait_for_start()
+                self._watch()
+                self._end()
+                return self._report()
+            finally:
+                self._kill_all()
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self.interrupted = True
+
+    # processes
+
+    def _start(self, member: Member, recover: bool = False) -> None:
+        work: dict[str, Any]
+        if member.role == _live.Role.ROLE_WORKER:
+            work = self.settings.mix(self.pool)
+        else:
+            migrator = member.role == _live.Role.ROLE_MIGRATOR
+            interval = (
+                self.settings.migrate_interval_us if migrator else self.settings.reclaim_interval_us
+            )
+            work = {
+                "pool": self.pool,
+                "interval_us": interval,
+                "offline": self.settings.offline,
+                "low_frames": self.settings.nr_frames // 8,
+            }
+        offset = self.layout.task_offset(member.task)
+        self.layout.poke("task", offset, state=STATE.TASK_STARTING, pid=0)
+        process = self._context.Process(
+            target=run_member,
+            args=(
+                self.arena,
+                member,
+                self.pool,
+                work,
+                self.sizes.tobytes(),
+                os.getpid(),
+                recover,
+            ),
+            name=member.name,
+            daemon=True,
+        )
+        process.start()
+        self.processes[member.task] = process
+
+    def _state(self, task: int) -> int:
+        return self.layout.task_field(task, "state")
+
+    def _wait_for_start(self) -> None:
+        """All workers parked at their first quiet point; then off they go together."""
+        while not self.interrupted:
+            states = {task: self._state(task) for task in self.members}
+            if all(state != STATE.TASK_STARTING for state in states.values()):
+                break
+            self._bury()
+            time.sleep(0.01)
+        self._began = time.monotonic()
+        self._set_pause(0)
+
+    def _set_pause(self, level: int) -> None:
+        self.layout.poke("arena", 0, pause=level)
+
+    # the run
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since all processes began."""
+        return time.monotonic() - self._began if self._began else 0.0
+
+    @property
+    def over(self) -> bool:
+        return bool(self.layout.arena("stop"))
+
+    def _done(self) -> bool:
+        """Whether the run has come to its end, by time, operations or a signal."""
+        if self.over or self.interrupted:
+            return True
+        if self.settings.operations:
+            return all(
+                self._state(task) == STATE.TASK_DONE
+                for task, member in self.members.items()
+                if member.role == _live.Role.ROLE_WORKER
+            )
+        return self.elapsed >= self.settings.seconds
+
+    def _watch(self) -> None:
+        settings = self.settings
+        next_quiet = settings.quiet_interval or float("inf")
+        next_kill = self._next_kill()
+        while not self._done():
+            time.sleep(TICK)
+            self._bury()
+            alarm = self.watcher.look()
+            if alarm is not None:
+                self._declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
+            self.on_tick(self)
+            if self.over:
+                break
+            if settings.kill and self.elapsed >= next_kill:
+                self._kill_one()
+                next_kill = self.elapsed + self._next_kill()
+            if self.elapsed >= next_quiet:
+                self._quiet_point()
+                next_quiet = self.elapsed + settings.quiet_interval
+        self.seconds = self.elapsed
+
+    def _declare(self, verdict: Verdict, where: str, text: str, lock: int = 0) -> None:
+        kind = list(Verdict).index(verdict) + 1
+        self.arena.engine.declare(kind, where, text, 0, lock)
+
+    # death
+
+    def _next_kill(self) -> float:
+        return self._kills.expovariate(1.0 / self.settings.kill_interval)
+
+    def _kill_one(self) -> None:
+        """SIGKILL to a random process, wherever it is."""
+        alive = [task for task in self.members if self._state(task) == STATE.TASK_RUNNING]
+        if alive:
+            self.processes[self._kills.choice(alive)].kill()
+
+    def _bury(self) -> None:
+        """Look for processes that ended, and judge each death."""
+        for task, process in list(self.processes.items()):
+            if process.exitcode is None:
+                continue
+            member = self.members[task]
+            del self.processes[task]
+            process.join()
+            if process.exitcode == 0 or self._state(task) == STATE.TASK_DONE:
+                continue
+            if process.exitcode > 0:
+                raise ToolFailed(
+                    f"{member.name} failed with exit status {process.exitcode}; "
+                    "what it printed is above"
+                )
+            self.layout.poke("task", self.layout.task_offset(task), state=STATE.TASK_DEAD)
+            death = judge_death(self.layout, member, -process.exitcode)
+            self.deaths.append(death)
+            if death.verdict is not None:
+                self._declare(death.verdict, death.inside or "outside", death.text, death.lock)
+            elif not self.over:
+                self.restarts += 1
+                self._start(member, recover=True)
+
+    # quiet points
+
+    def _parked(self, roles: Iterable[int]) -> bool:
+        return all(
+            self._state(task) in (STATE.TASK_PARKED, STATE.TASK_DONE)
+            for task, member in self.members.items()
+            if member.role in roles
+        )
+
+    def _queues_idle(self) -> bool:
+        pool = self.layout.pool(0)
+        for name in ("compact_wq", "release_wq"):
+            at = self.layout.pool_offset(0) + _live.fields()["pool"][1][name][0]
+            queue = self.layout.read("workqueue", at)
+            if queue["running"] or queue["next"] != at + _live.fields()["workqueue"][1]["next"][0]:
+                return False
+        return bool(pool)
+
+    def _wait_until(self, ready: Callable[[], bool]) -> bool:
+        """Wait for that, under watch; false when the run ended meanwhile."""
+        while not ready():
+            if self.over or self.interrupted:
+                return False
+            time.sleep(0.005)
+            self._slow_tick()
+        return not self.over
+
+    def _slow_tick(self) -> None:
+        """The watcher counts in TICKs: give it no more than that while waiting closely."""
+        now = time.monotonic()
+        if now - getattr(self, "_last_look", 0.0) < TICK:
+            return
+        self._last_look = now
+        self._bury()
+        alarm = self.watcher.look()
+        if alarm is not None:
+            self._declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
+
+    def _quiet_point(self) -> None:
+        """Everyone outside, queues empty: audit, ask quiet pages to move, audit again."""
+        self._set_pause(1)
+        if (
+            self._wait_until(lambda: self._parked(PARKERS))
+            and self._wait_until(self._queues_idle)
+        ):
+            self._set_pause(2)
+            if self._wait_until(lambda: self._parked(tuple(_live.Role))):
+                self._audit_quiet(probe=True)
+                self.density = self.statistics.density()
+                self.quiet_points += 1
+        self._set_pause(0)
+
+    def _audit_quiet(self, probe: bool) -> bool:
+        """Audit, and where all is well ask some pages to move; true when nothing was found."""
+        self._take(self.arena.audit())
+        if self.findings or not probe:
+            return not self.findings
+        try:
+            self.arena.call(_live.Call.CALL_PROBE, self.pool, PROBED_PAGES)
+        except VerdictError:
+            return False
+        self._take(self.arena.audit())
+        return not self.findings
+
+    def _take(self, findings: list[AuditFinding]) -> None:
+        self.findings.extend(findings)
+        if findings and not self.layout.arena("nr_verdicts"):
+            first = findings[0]
+            kind = list(Verdict).index(first.verdict) + 1
+            where = f"audit rule {first.rule}"
+            self.arena.engine.declare(kind, where, first.text, first.page, 0, False)
+
+    # the end
+
+    def _end(self) -> None:
+        """Stop everyone; then, as nobody is left, account for everything."""
+        found = self.over
+        if not found:
+            self.layout.poke("arena", 0, stop=1)
+        self._set_pause(0)
+        self._join()
+        clean = self.layout.arena("stop") == 1 and not self.layout.arena("nr_verdicts")
+        self.layout.poke("arena", 0, stop=0 if clean else self.layout.arena("stop"))
+        for name in ("compact_wq", "release_wq"):
+            at = self.layout.pool_offset(0) + _live.fields()["pool"][1][name][0]
+            self.layout.poke("workqueue", at, worker=0)
+        if not clean:
+            if not self.findings:
+                self.findings.extend(f for f in self.arena.audit() if not self._aftermath(f))
+            return
+        try:
+            self._account()
+        except VerdictError:
+            pass  # in the arena's record, as any other
+
+    def _aftermath(self, finding: AuditFinding) -> bool:
+        """After an operation was left in the middle, its locks and its marks say nothing new."""
+        left = self.layout.arena("stop") == 2
+        return left and (finding.rule in (19, 20) or "marked as running" in finding.text)
+
+    def _account(self) -> None:
+        """Drain, audit, free everything, and see that nothing is left."""
+        call = self.arena.call
+        call(_live.Call.CALL_DRAIN, self.pool, 2**64 - 1)
+        self.density = self.statistics.density()
+        if not self._audit_quiet(probe=True):
+            return
+        call(_live.Call.CALL_RELEASE_OBJECTS, self.pool)
+        call(_live.Call.CALL_DRAIN, self.pool, 2**64 - 1)
+        self._take(self.arena.audit())
+        pool = self.layout.pool(0)
+        if not self.findings and (pool["pages_nr"] or pool["slots_nr"]):
+            self._declare(
+                Verdict.LEAK,
+                "end of the run",
+                f"all objects are freed, and {pool['pages_nr']} pages and "
+                f"{pool['slots_nr']} slots objects are left",
+            )
+            return
+        call(_live.Call.CALL_DESTROY_POOL, self.pool)
+        self._take(self.arena.audit())
+
+    def _join(self) -> None:
+        """Everyone ends by itself; who does not within the stall limit is judged and killed."""
+        deadline = time.monotonic() + max(1.5, self.settings.stall)
+        while self.processes and time.monotonic() < deadline:
+            self._bury_at_end()
+            time.sleep(0.005)
+        for task, process in list(self.processes.items()):
+            inside = " > ".join(name for name, _, _ in self.layout.inside(self.layout.task(task)))
+            if not self.over or not self.layout.arena("nr_verdicts"):
+                self._declare(
+                    Verdict.STALL,
+                    "end of the run",
+                    f"{self.members[task].name} did not end (inside {inside or 'no operation'})",
+                )
+            process.kill()
+            process.join()
+            del self.processes[task]
+
+    def _bury_at_end(self) -> None:
+        try:
+            self._bury()
+        except ToolFailed:
+            if not self.over:
+                raise
+
+    def _kill_all(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.join()
+        self.processes.clear()
+
+    def _report(self) -> SoakReport:
+        """The report; with something found and a place for it, the arena is saved."""
+        report = SoakReport.of(self)
+        if not report.judgements or self.dump is None:
+            return report
+        report = replace(report, dump=str(self.dump))
+        save(self.arena, self.dump, report.to_json())
+        return report
+
+    # for the report and the display
+
+    def judgements(self) -> list[Judgement]:
+        return self.arena.judgements()
