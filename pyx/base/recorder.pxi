@@ -44,9 +44,10 @@ cdef inline void record(u32 op, i32 ret, u64 page, u64 a, u64 b) noexcept nogil:
 
 
 cdef void write_event(u32 op, i32 ret, u64 page, u64 a, u64 b) noexcept nogil:
-    cdef u64 head = current.ring_head
-    cdef event_t *e = (<event_t *>(A + H.rings) + <u64>me * H.geometry.ring
-                       + (head & (H.geometry.ring - 1)))
+    cdef task_t *t = current
+    cdef u64 head = t.ring_head
+    cdef event_t *e = &ring[head & ring_mask]
+    prefetch(&ring[(head + 8) & ring_mask])     # or the next lock would wait for this store
     e.ticks = clock_ticks()
     e.op = op
     e.ret = ret
@@ -54,7 +55,7 @@ cdef void write_event(u32 op, i32 ret, u64 page, u64 a, u64 b) noexcept nogil:
     e.a = a
     e.b = b
     barrier()
-    current.ring_head = head + 1
+    t.ring_head = head + 1
 
 
 cdef inline void count(int counter) noexcept nogil:

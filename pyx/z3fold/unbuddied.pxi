@@ -15,6 +15,7 @@ cdef inline bint has_room(z3fold_header *zhdr) noexcept nogil:
 cdef void add_to_unbuddied(pool_t *pool, z3fold_header *zhdr) noexcept nogil:
     """List a page that has room with this CPU. The page lock is held."""
     cdef int free_chunks
+    cdef list_head *l
     if not has_room(zhdr):
         return
     preempt_disable()
@@ -22,8 +23,10 @@ cdef void add_to_unbuddied(pool_t *pool, z3fold_header *zhdr) noexcept nogil:
     if unlikely(free_chunks < 0 or free_chunks >= TOTAL_CHUNKS):
         bug(V_INVARIANT, "add_to_unbuddied", header_address(zhdr), 0, 0,
             "the page has %lld free chunks: there is no such list", free_chunks)
+    l = unbuddied_list(pool, current.cpu, free_chunks)
+    prefetch(node(read_once64(&l.next)))
     spin_lock(&pool.lock, LC_POOL)
-    list_add(&zhdr.buddy, unbuddied_list(pool, current.cpu, free_chunks))
+    list_add(&zhdr.buddy, l)
     spin_unlock(&pool.lock)
     zhdr.cpu = <i16>current.cpu
     preempt_enable()
