@@ -29,9 +29,10 @@ cdef inline u64 my_reference() noexcept nogil:
 
 
 cdef inline bint get_object(object_t *o) noexcept nogil:
-    """Take a reference; false for one that is dying or in somebody's exclusive use."""
+    """Take a reference; false for one that is dying or in somebody's exclusive use, and for
+    one that this task refers to already: it has a single bit to do so."""
     cdef u64 word = read_once64(&o.word)
-    while word & (OBJECT_DYING | OBJECT_EXCLUSIVE) == 0:
+    while word & (OBJECT_DYING | OBJECT_EXCLUSIVE | my_reference()) == 0:
         if cas64(&o.word, word, word | my_reference()):
             return True
         word = read_once64(&o.word)

@@ -74,6 +74,7 @@ cdef z3fold_header *search_unbuddied(pool_t *pool, int chunks) noexcept nogil:
     """A page with room for this many chunks, locked and referenced; null when none is listed."""
     cdef z3fold_header *zhdr
     cdef list_head *l
+    cdef u64 first
     cdef bint contended = True
     cdef u32 cpu, spins = 0
     while contended:
@@ -90,8 +91,9 @@ cdef z3fold_header *search_unbuddied(pool_t *pool, int chunks) noexcept nogil:
     # Patch 2/4: an exact fit on any CPU, one attempt each.
     for cpu in range(nr_cpus):
         l = unbuddied_list(pool, cpu, chunks)
-        if not list_empty(l):
-            zhdr = take_first(pool, l, l.next, &contended)
+        first = read_once64(&l.next)
+        if first != offset_of(l):
+            zhdr = take_first(pool, l, first, &contended)
             if zhdr != NULL:
                 return zhdr
     return NULL
