@@ -13,7 +13,12 @@ cdef u64 D                              # the design: a bit a defect
 cdef u32 lock_kind
 cdef bint gated                         # delays or injected failures are on
 cdef bint plain                         # ttas locks and not gated: the fast paths apply
+cdef u32 *detour                        # unlocks go the long way while this word is not 0
+cdef u32 always = 1
+cdef u64 last_link                      # the last offset that a list_head may have
 cdef bint recording
+cdef event_t *ring                      # this task's events
+cdef u64 ring_mask
 cdef page_t *memmap
 cdef u64 frames_start
 cdef u64 frames_end
@@ -156,7 +161,8 @@ cdef int examine_arena(const char *base, u64 size) noexcept nogil:
 
 cdef void bind(char *base, u32 task) noexcept nogil:
     """Make this the arena, and this the task, that everything below speaks of."""
-    global A, H, current, me, D, lock_kind, gated, plain, recording, memmap
+    global A, H, current, me, D, lock_kind, gated, plain, detour, last_link
+    global recording, ring, ring_mask, memmap
     global frames_start, frames_end, slots_start, slots_end, nr_cpus, ZHDR_CHUNKS, NCHUNKS
     cdef int i
     A = base
@@ -170,7 +176,11 @@ cdef void bind(char *base, u32 task) noexcept nogil:
         if H.config.fault[i]:
             gated = True
     plain = lock_kind == KIND_TTAS and not gated
+    detour = &H.sleepers if plain else &always
+    last_link = H.size - sizeof(list_head)
     recording = H.geometry.ring != 0
+    ring = <event_t *>(base + H.rings) + <u64>me * H.geometry.ring
+    ring_mask = H.geometry.ring - 1
     memmap = <page_t *>(base + H.memmap)
     frames_start = H.frames
     frames_end = H.frames + <u64>H.geometry.frames * PAGE_SIZE

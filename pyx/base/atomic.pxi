@@ -26,6 +26,7 @@ cdef extern from *:
     #define z3f_fetch_or(p, v)        __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL)
     #define z3f_fetch_and(p, v)       __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL)
     #define z3f_exchange(p, v)        __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+    #define z3f_prefetch(p)           __builtin_prefetch((p), 1)
     #define z3f_barrier()             __asm__ __volatile__("" ::: "memory")
     #define z3f_mb()                  __atomic_thread_fence(__ATOMIC_SEQ_CST)
     #define z3f_BUILD_BUG_ON(c)       ((void)sizeof(char[1 - 2 * !!(c)]))
@@ -88,6 +89,7 @@ cdef extern from *:
     u16 exchange16 "z3f_exchange"(u16 *, u16) noexcept nogil
     bint cas32 "z3f_cas32"(u32 *, u32, u32) noexcept nogil
     bint cas64 "z3f_cas64"(u64 *, u64, u64) noexcept nogil
+    void prefetch "z3f_prefetch"(const void *) noexcept nogil
     void barrier "z3f_barrier"() noexcept nogil
     void smp_mb "z3f_mb"() noexcept nogil
     void pause "z3f_pause"() noexcept nogil

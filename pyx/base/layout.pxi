@@ -76,7 +76,7 @@ cpdef enum LockClass:
     LC_PAGE                             # the spinlock in a z3fold header
     LC_POOL
     LC_STALE
-    LC_SLOTS                            # the rwlock of a slots object
+    LC_SLOTS                            # in a slots object
     LC_WORKQUEUE
     LC_RAW                              # a scratch word
     NR_LOCK_CLASSES
@@ -206,7 +206,7 @@ cdef struct z3fold_header:              # in the first chunks of each non-headle
 cdef struct z3fold_buddy_slots:         # 64-byte aligned: handle & ~63 is the object
     u64 slot[4]                         # page | buddy number | last_chunks << 2
     u64 pool
-    u32 lock                            # rwlock; the code as posted had none
+    u32 lock                            # a rwlock in the kernel; as posted none
     u32 state                           # SLOTS_*
     u32 generation
     u32 next_free

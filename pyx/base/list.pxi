@@ -33,32 +33,39 @@ cdef void list_torn(list_head *entry, const char *where) noexcept nogil:
         at_, entry.next, entry.prev)
 
 
-cdef inline void list_insert(list_head *entry, u64 prev, u64 next_, const char *where) noexcept nogil:
-    if unlikely(bad_link(prev) or bad_link(next_)
-                or node(prev).next != next_ or node(next_).prev != prev
-                or prev == offset_of(entry) or next_ == offset_of(entry)):
-        list_torn(node(prev) if prev and not bad_link(prev) else entry, where)
-    node(next_).prev = offset_of(entry)
-    entry.next = next_
-    entry.prev = prev
-    write_once64(&node(prev).next, offset_of(entry))
-
-
 cdef inline void list_add(list_head *entry, list_head *head) noexcept nogil:
-    list_insert(entry, offset_of(head), head.next, "list_add")
+    cdef u64 here = offset_of(entry)
+    cdef u64 first = head.next
+    if unlikely(first > last_link) or unlikely(
+            node(first).prev ^ offset_of(head)) or unlikely(first == here):
+        list_torn(head, "list_add")
+    node(first).prev = here
+    entry.next = first
+    entry.prev = offset_of(head)
+    write_once64(&head.next, here)
 
 
 cdef inline void list_add_tail(list_head *entry, list_head *head) noexcept nogil:
-    list_insert(entry, head.prev, offset_of(head), "list_add_tail")
+    cdef u64 here = offset_of(entry)
+    cdef u64 last = head.prev
+    if unlikely(last > last_link) or unlikely(
+            node(last).next ^ offset_of(head)) or unlikely(last == here):
+        list_torn(head if bad_link(last) else node(last), "list_add_tail")
+    head.prev = here
+    entry.next = offset_of(head)
+    entry.prev = last
+    write_once64(&node(last).next, here)
 
 
 cdef inline void list_unlink(list_head *entry, const char *where) noexcept nogil:
     cdef u64 here = offset_of(entry)
-    if unlikely(bad_link(entry.next) or bad_link(entry.prev)
-                or node(entry.next).prev != here or node(entry.prev).next != here):
+    cdef u64 next_ = entry.next
+    cdef u64 prev = entry.prev
+    if unlikely(next_ > last_link) or unlikely(prev > last_link) or unlikely(
+            (node(next_).prev ^ here) | (node(prev).next ^ here)):
         list_torn(entry, where)
-    node(entry.next).prev = entry.prev
-    write_once64(&node(entry.prev).next, entry.next)
+    node(next_).prev = prev
+    write_once64(&node(prev).next, next_)
 
 
 cdef inline void list_del(list_head *entry) noexcept nogil:

@@ -6,21 +6,25 @@
 
 
 cdef inline void op_enter(u32 op, u64 a, u64 b) noexcept nogil:
-    cdef op_t *o = &current.ops[current.depth & (MAX_DEPTH - 1)]
+    cdef task_t *t = current
+    cdef u32 depth = t.depth
+    cdef op_t *o = &t.ops[depth & (MAX_DEPTH - 1)]
     o.op = op
     o.a = a
     o.b = b
     barrier()
-    current.depth += 1
+    t.depth = depth + 1
     barrier()
 
 
 cdef inline void op_leave() noexcept nogil:
+    cdef task_t *t = current
+    cdef u32 depth = t.depth - 1
     barrier()
-    current.depth -= 1
-    if current.depth == 0:
-        current.progress += 1
-        if unlikely(current.nr_held != 0 or current.preempt_count != 0):
+    t.depth = depth
+    if depth == 0:
+        t.progress += 1
+        if unlikely(t.nr_held | t.preempt_count):
             returned_with_locks()
 
 
@@ -40,9 +44,10 @@ cdef inline void record(u32 op, i32 ret, u64 page, u64 a, u64 b) noexcept nogil:
 
 
 cdef void write_event(u32 op, i32 ret, u64 page, u64 a, u64 b) noexcept nogil:
-    cdef u64 head = current.ring_head
-    cdef event_t *e = (<event_t *>(A + H.rings) + <u64>me * H.geometry.ring
-                       + (head & (H.geometry.ring - 1)))
+    cdef task_t *t = current
+    cdef u64 head = t.ring_head
+    cdef event_t *e = &ring[head & ring_mask]
+    prefetch(&ring[(head + 8) & ring_mask])     # or the next lock would wait for this store
     e.ticks = clock_ticks()
     e.op = op
     e.ret = ret
@@ -50,7 +55,7 @@ cdef void write_event(u32 op, i32 ret, u64 page, u64 a, u64 b) noexcept nogil:
     e.a = a
     e.b = b
     barrier()
-    current.ring_head = head + 1
+    t.ring_head = head + 1
 
 
 cdef inline void count(int counter) noexcept nogil:

@@ -61,7 +61,7 @@ cdef void audit_slots(audit_t *a) noexcept nogil:
                      "slots object 0x%llx belongs to %llu pages", offset_of(slots), a.owners[i])
             for k in range(4):
                 audit_slot(a, slots, k)
-            if slots.lock != 0:
+            if lock_owner(slots.lock) != 0:
                 find(a, 19, V_LOCK_MISUSE, 0, offset_of(slots),
                      "the lock of slots 0x%llx is 0x%llx", offset_of(slots), slots.lock)
             k = <u32>((slots.pool - H.pools) // sizeof(pool_t))

@@ -12,19 +12,33 @@ cdef void hold_too_many(u64 lock) noexcept nogil:
     bug(V_LOCK_MISUSE, "hold", 0, 0, lock, "a task holds more than %llu locks", MAX_HELD)
 
 
+cdef inline u64 *rest_of(held_t *h) noexcept nogil:
+    """What follows the lock, in one word: written and read alike, it need not pass through
+    the cache. The class is its lowest byte."""
+    return <u64 *>&h.lock_class
+
+
+cdef inline void move_entry(held_t *to, held_t *h) noexcept nogil:
+    rest_of(to)[0] = rest_of(h)[0]
+    barrier()                           # one by one: no load is wider than its stores were
+    to.lock = h.lock
+    barrier()
+
+
 cdef inline held_t *hold(u64 lock, int lock_class) noexcept nogil:
-    cdef u32 n = current.nr_held
-    cdef held_t *h = &current.held[n & (MAX_HELD - 1)]
-    cdef lockstat_t *s = &current.lockstat[lock_class]
+    cdef task_t *t = current
+    cdef u32 n = t.nr_held
+    cdef held_t *h = &t.held[n]
+    cdef u64 acquired = t.lockstat[lock_class].acquired + 1
     if unlikely(n >= MAX_HELD):
         hold_too_many(lock)
-    s.acquired += 1
+    t.lockstat[lock_class].acquired = acquired
     h.lock = lock
-    h.lock_class = lock_class
-    h.reader = 0
-    h.since = <u32>clock_ticks() | 1 if unlikely(s.acquired & 63 == 0) else 0
+    rest_of(h)[0] = lock_class          # and no reader, node or time
+    if unlikely(acquired & 63 == 0):
+        h.since = <u32>clock_ticks() | 1
     barrier()
-    current.nr_held = n + 1
+    t.nr_held = n + 1
     return h
 
 
@@ -48,20 +62,23 @@ cdef held_t *find_held(u64 lock) noexcept nogil:
 
 cdef inline held_t *held(u64 lock) noexcept nogil:
     """The entry of a lock that this task holds, or null."""
-    cdef held_t *last = &current.held[(current.nr_held - 1) & (MAX_HELD - 1)]
-    return last if current.nr_held and last.lock == lock else find_held(lock)
+    cdef task_t *t = current
+    cdef held_t *last = &t.held[(t.nr_held - 1) & (MAX_HELD - 1)]
+    return last if t.nr_held and last.lock == lock else find_held(lock)
 
 
 cdef inline void let_go(held_t *h) noexcept nogil:
-    """Locks are let go of in any order: one that is not the last leaves a hole."""
-    cdef u32 n = current.nr_held
+    """Locks are let go of in any order: the later ones move down. Each is copied before
+    its old entry goes, so that a task killed here shows one twice, and none too few."""
+    cdef task_t *t = current
+    cdef held_t *last = &t.held[t.nr_held - 1]
     if unlikely(h.since != 0):
         held_sample(h)
-    h.lock = 0
-    while n and current.held[n - 1].lock == 0:
-        n -= 1
+    while unlikely(h != last):
+        move_entry(h, h + 1)
+        h += 1
     barrier()
-    current.nr_held = n
+    t.nr_held -= 1
 
 
 cdef inline void might_sleep(const char *where) noexcept nogil:

@@ -65,7 +65,7 @@ cdef void check_owner(u64 lock, u32 word, int lock_class) noexcept nogil:
 
 
 cdef inline bint ttas_try(u32 *lock, u32 word) noexcept nogil:
-    return word & OWNER_MASK == 0 and cas32(lock, word, (word + LOCK_GENERATION) | me)
+    return word & OWNER_MASK == 0 and cas32(lock, word, word + (LOCK_GENERATION + me))
 
 
 cdef inline u8 *ticket_serving(u32 *lock) noexcept nogil:
@@ -215,10 +215,16 @@ cdef void spin_lock_slow(u32 *lock, int lock_class) noexcept nogil:
     hold(offset_of(lock), lock_class)
 
 
+cdef inline bint spin_lock_fast(u32 *lock, int lock_class) noexcept nogil:
+    """Take the lock if nothing is out of the ordinary: it is free, and of the plain kind."""
+    if unlikely(not plain) or unlikely(not ttas_try(lock, read_once32(lock))):
+        return False
+    hold(offset_of(lock), lock_class)
+    return True
+
+
 cdef inline void spin_lock(u32 *lock, int lock_class) noexcept nogil:
-    if not unlikely(not plain or not ttas_try(lock, read_once32(lock))):
-        hold(offset_of(lock), lock_class)
-    else:
+    if unlikely(not spin_lock_fast(lock, lock_class)):
         spin_lock_slow(lock, lock_class)
 
 
@@ -253,40 +259,60 @@ cdef bint spin_trylock_slow(u32 *lock, int lock_class) noexcept nogil:
 
 cdef inline bint spin_trylock(u32 *lock, int lock_class) noexcept nogil:
     """Take the lock if it is free. Never waits, and may fail for no reason (injected)."""
-    if not unlikely(not plain or not ttas_try(lock, read_once32(lock))):
-        hold(offset_of(lock), lock_class)
-        return True
-    return spin_trylock_slow(lock, lock_class)
+    return spin_lock_fast(lock, lock_class) or spin_trylock_slow(lock, lock_class)
 
 
-cdef void spin_unlock_slow(u32 *lock, held_t *h) noexcept nogil:
+cdef void not_my_lock(u32 *lock, u32 word) noexcept nogil:
+    bug(V_LOCK_MISUSE, "spin_unlock", page_of_address(offset_of(lock)), 0, offset_of(lock),
+        "unlock of a lock that belongs to task %llu (lock word 0x%llx)",
+        lock_owner(word), word)
+
+
+cdef void spin_unlock_slow(u32 *lock) noexcept nogil:
     cdef u32 word = read_once32(lock)
+    cdef held_t *h = held(offset_of(lock))
     if h == NULL or lock_owner(word) != me:
-        bug(V_LOCK_MISUSE, "spin_unlock", page_of_address(offset_of(lock)), 0, offset_of(lock),
-            "unlock of a lock that belongs to task %llu (lock word 0x%llx)",
-            lock_owner(word), word)
+        not_my_lock(lock, word)
     if lock_kind == KIND_MCS:
         mcs_unlock(lock, h.node)
     elif lock_kind == KIND_TICKET:
         write_once16(<u16 *>lock, 0)
         store_release8(ticket_serving(lock), ticket_serving(lock)[0] + 1)
     else:
-        store_release32(lock, word & ~<u32>OWNER_MASK)
+        store_release32(lock, word - me)
     let_go(h)
     if lock_kind != KIND_MCS and read_once32(&H.sleepers) != 0:
         futex_wake(lock)
     gate()
 
 
+cdef inline bint spin_unlock_fast(u32 *lock, u32 depth) noexcept nogil:
+    """Unlock the last lock taken (depth 1) or the one before it (2), if nothing is out of the
+    ordinary. That the entry is this lock's and not sampled, that the lock is mine and nothing
+    (another kind, delays, sleepers) wants the long way is one branch."""
+    cdef task_t *t = current
+    cdef u32 n = t.nr_held
+    cdef held_t *h = &t.held[n] - depth
+    cdef u32 word = read_once32(lock) - me      # what to store, if the owner is me
+    if unlikely(n < depth) or unlikely(
+            h.lock ^ offset_of(lock) | word & OWNER_MASK | h.since | read_once32(detour)):
+        return False
+    store_release32(lock, word)
+    if depth == 2:
+        move_entry(h, h + 1)
+    t.nr_held = n - 1
+    return True
+
+
 cdef inline void spin_unlock(u32 *lock) noexcept nogil:
-    cdef u32 word = read_once32(lock)
-    cdef held_t *h = held(offset_of(lock))
-    if unlikely(not plain or h == NULL or lock_owner(word) != me
-                or read_once32(&H.sleepers) != 0):
-        spin_unlock_slow(lock, h)
-        return
-    store_release32(lock, word & ~<u32>OWNER_MASK)
-    let_go(h)
+    if unlikely(not spin_unlock_fast(lock, 1)):
+        spin_unlock_slow(lock)
+
+
+cdef inline void spin_unlock_below(u32 *lock) noexcept nogil:
+    """Unlock the lock that was taken before the last one."""
+    if unlikely(not spin_unlock_fast(lock, 2)):
+        spin_unlock_slow(lock)
 
 
 cdef inline bint spin_is_held(u32 *lock) noexcept nogil:

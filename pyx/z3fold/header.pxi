@@ -5,8 +5,9 @@
 # first_num, so that a middle object may become first without a change of its handle.
 #
 # Lookup as in v5.7 and later: the slot is read, and the page try-locked, under the lock of
-# the slots, which migration takes for writing when it renames the page. The page lock is
-# thus always that of the page which the slot names.
+# the slots, which migration takes when it renames the page. The page lock is thus always
+# that of the page which the slot names. The kernel has a rwlock there; a spinlock costs an
+# atomic less, and lookups through the same slots meet at the page lock anyway.
 
 cdef enum:
     HEADLESS = 0
@@ -27,6 +28,13 @@ cdef enum:
 
 cdef inline z3fold_header *header_at(u64 address) noexcept nogil:
     return <z3fold_header *>(A + address)
+
+
+cdef inline void prefetch_header(u64 address) noexcept nogil:
+    """Headers lie a page apart, in the same few sets of the caches: they are seldom there."""
+    cdef char *line = A + (address & ~<u64>(CACHE_LINE - 1))
+    prefetch(line)
+    prefetch(line + CACHE_LINE)
 
 
 cdef inline u64 header_address(z3fold_header *zhdr) noexcept nogil:
@@ -139,54 +147,88 @@ cdef z3fold_header *lookup_unlocked(u64 handle, const char *where) noexcept nogi
     return header_at(address)
 
 
+cdef z3fold_header *lookup_locked(z3fold_buddy_slots *slots, u64 handle, const char *where,
+                                  bint ask) noexcept nogil:
+    """Lock the page, with the slots locked and let go of; null: the page lock was busy. Its
+    owner is asked after, if at all, before the slots are let go of: it stays this page."""
+    cdef u64 word = slot_word(handle)
+    cdef u64 address = word & ~<u64>PAGE_MASK_BITS
+    cdef bint locked
+    if unlikely(not is_frame(address)):
+        refuse_handle(handle, word, where)
+    locked = z3fold_page_trylock(header_at(address))
+    if ask and not locked:
+        check_owner(offset_of(&header_at(address).page_lock),
+                    read_once32(&header_at(address).page_lock), LC_PAGE)
+    spin_unlock(&slots.lock)
+    if locked:
+        return header_at(address)
+    begin_wait(offset_of(&header_at(address).page_lock), LC_PAGE)
+    return NULL
+
+
 cdef z3fold_header *lookup_contended(z3fold_buddy_slots *slots, u64 handle,
                                      const char *where) noexcept nogil:
     """The page lock was busy: try again, re-reading the slot, until it is ours."""
     cdef u64 began = clock_ticks()
     cdef u32 turns = 0
-    cdef u64 word, address
-    cdef bint locked = False
-    while not locked:
+    cdef z3fold_header *zhdr = NULL
+    while zhdr == NULL:
         turns += 1
         if turns & 15:
             pause()
         else:
             sched_yield()
-        read_lock(&slots.lock, LC_SLOTS)
-        word = slot_word(handle)
-        address = word & ~<u64>PAGE_MASK_BITS
-        if unlikely(not is_frame(address)):
-            refuse_handle(handle, word, where)
-        locked = z3fold_page_trylock(header_at(address))
-        read_unlock(&slots.lock)
-        if not locked:
-            begin_wait(offset_of(&header_at(address).page_lock), LC_PAGE)
-            if turns % LOOKUP_TURNS == 0:
-                check_owner(offset_of(&header_at(address).page_lock),
-                            read_once32(&header_at(address).page_lock), LC_PAGE)
+        spin_lock(&slots.lock, LC_SLOTS)
+        zhdr = lookup_locked(slots, handle, where, turns % LOOKUP_TURNS == 0)
     end_wait(lockstat(LC_PAGE), began)
+    return zhdr
+
+
+cdef z3fold_header *lookup_rest(z3fold_buddy_slots *slots, u64 handle,
+                                const char *where) noexcept nogil:
+    cdef z3fold_header *zhdr = lookup_locked(slots, handle, where, False)
+    return zhdr if zhdr != NULL else lookup_contended(slots, handle, where)
+
+
+cdef z3fold_header *lookup_slow(z3fold_buddy_slots *slots, u64 handle,
+                                const char *where) noexcept nogil:
+    if defect(SLOT_READ_BEFORE_PAGE_LOCK):
+        return lookup_unlocked(handle, where)
+    spin_lock(&slots.lock, LC_SLOTS)
+    return lookup_rest(slots, handle, where)
+
+
+cdef z3fold_header *lookup_checked(pool_t *pool, u64 handle, const char *where) noexcept nogil:
+    check_slots(pool, handle, where)
+    return lookup_slow(<z3fold_buddy_slots *>at(handle_to_slots(handle)), handle, where)
+
+
+cdef z3fold_header *unlock_slots(z3fold_buddy_slots *slots, u64 address) noexcept nogil:
+    spin_unlock(&slots.lock)
     return header_at(address)
 
 
-cdef inline z3fold_header *get_z3fold_header(pool_t *pool, u64 handle,
-                                             const char *where) noexcept nogil:
-    """The header of the page that a handle names, its page lock held."""
+cdef z3fold_header *get_z3fold_header(pool_t *pool, u64 handle,
+                                      const char *where) noexcept nogil:
+    """The header of the page that a handle names, its page lock held. What is out of the
+    ordinary is left to others at the end of the path, so that nothing need be saved here."""
     cdef z3fold_buddy_slots *slots = <z3fold_buddy_slots *>at(handle_to_slots(handle))
     cdef u64 word, address
-    cdef bint locked
-    if unlikely(handle & 7 != 0 or handle >= H.size or slots.pool != offset_of(pool)):
-        check_slots(pool, handle, where)
-    if unlikely(defect(SLOT_READ_BEFORE_PAGE_LOCK)):
-        return lookup_unlocked(handle, where)
-    read_lock(&slots.lock, LC_SLOTS)
+    if (unlikely(handle & 7 != 0) or unlikely(handle >= H.size)
+            or unlikely(slots.pool != offset_of(pool))):
+        return lookup_checked(pool, handle, where)
+    prefetch_header(slot_word(handle))  # a guess, while the lock is taken
+    if (unlikely(defect(SLOT_READ_BEFORE_PAGE_LOCK))
+            or unlikely(not spin_lock_fast(&slots.lock, LC_SLOTS))):
+        return lookup_slow(slots, handle, where)
     word = slot_word(handle)
     address = word & ~<u64>PAGE_MASK_BITS
-    if unlikely(not is_frame(address)):
-        refuse_handle(handle, word, where)
-    locked = z3fold_page_trylock(header_at(address))
-    read_unlock(&slots.lock)
-    if unlikely(not locked):
-        return lookup_contended(slots, handle, where)
+    if (unlikely(not is_frame(address))
+            or unlikely(not spin_lock_fast(&header_at(address).page_lock, LC_PAGE))):
+        return lookup_rest(slots, handle, where)
+    if unlikely(not spin_unlock_fast(&slots.lock, 2)):
+        return unlock_slots(slots, address)
     return header_at(address)
 
 

@@ -104,10 +104,10 @@ cdef int z3fold_page_migrate(page_t *newpage, page_t *page) noexcept nogil:
     z3fold_page_lock(new_zhdr)
     if new_zhdr.first_chunks or new_zhdr.middle_chunks or new_zhdr.last_chunks:
         if sound(SLOT_READ_BEFORE_PAGE_LOCK):
-            write_lock(&(<z3fold_buddy_slots *>at(new_zhdr.slots)).lock, LC_SLOTS)
+            spin_lock(&(<z3fold_buddy_slots *>at(new_zhdr.slots)).lock, LC_SLOTS)
         rename_slots(new_zhdr)
         if sound(SLOT_READ_BEFORE_PAGE_LOCK):
-            write_unlock(&(<z3fold_buddy_slots *>at(new_zhdr.slots)).lock)
+            spin_unlock(&(<z3fold_buddy_slots *>at(new_zhdr.slots)).lock)
     clear_bit(PAGE_CLAIMED, &newpage.private)
     set_bit(NEEDS_COMPACTING, &newpage.private)     # takes over the isolation's reference
     if defect(COMPACT_VS_FREE_NO_REF):

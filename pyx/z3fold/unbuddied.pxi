@@ -15,6 +15,7 @@ cdef inline bint has_room(z3fold_header *zhdr) noexcept nogil:
 cdef void add_to_unbuddied(pool_t *pool, z3fold_header *zhdr) noexcept nogil:
     """List a page that has room with this CPU. The page lock is held."""
     cdef int free_chunks
+    cdef list_head *l
     if not has_room(zhdr):
         return
     preempt_disable()
@@ -22,8 +23,10 @@ cdef void add_to_unbuddied(pool_t *pool, z3fold_header *zhdr) noexcept nogil:
     if unlikely(free_chunks < 0 or free_chunks >= TOTAL_CHUNKS):
         bug(V_INVARIANT, "add_to_unbuddied", header_address(zhdr), 0, 0,
             "the page has %lld free chunks: there is no such list", free_chunks)
+    l = unbuddied_list(pool, current.cpu, free_chunks)
+    prefetch(node(read_once64(&l.next)))
     spin_lock(&pool.lock, LC_POOL)
-    list_add(&zhdr.buddy, unbuddied_list(pool, current.cpu, free_chunks))
+    list_add(&zhdr.buddy, l)
     spin_unlock(&pool.lock)
     zhdr.cpu = <i16>current.cpu
     preempt_enable()
@@ -36,13 +39,15 @@ cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, u64 first,
     is locked, or is to be compacted."""
     cdef z3fold_header *zhdr = <z3fold_header *>(A + first)
     contended[0] = True
+    prefetch_header(first)
+    prefetch(header_page(zhdr))
     spin_lock(&pool.lock, LC_POOL)
-    if unlikely(first != read_once64(&l.next) or not z3fold_page_trylock(zhdr)):
+    if unlikely(first != read_once64(&l.next)) or unlikely(not z3fold_page_trylock(zhdr)):
         spin_unlock(&pool.lock)
         return NULL
     list_del_init(&zhdr.buddy)
     zhdr.cpu = -1
-    spin_unlock(&pool.lock)
+    spin_unlock_below(&pool.lock)
     if unlikely(test_bit(NEEDS_COMPACTING, &header_page(zhdr).private)):
         z3fold_page_unlock(zhdr)        # its compaction will list it again
         return NULL
@@ -54,15 +59,13 @@ cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, u64 first,
 
 cdef z3fold_header *search_own_cpu(pool_t *pool, int chunks, bint *contended) noexcept nogil:
     """The smallest room that is large enough, on this CPU's lists."""
-    cdef list_head *l = unbuddied_list(pool, current.cpu, chunks)
-    cdef list_head *end = unbuddied_list(pool, current.cpu, NCHUNKS)
-    cdef u64 here = offset_of(l)
+    cdef u64 here = offset_of(unbuddied_list(pool, current.cpu, chunks))
+    cdef u64 end = offset_of(unbuddied_list(pool, current.cpu, NCHUNKS))
     cdef u64 first
-    while l < end:
-        first = read_once64(&l.next)
+    while here < end:
+        first = read_once64(&node(here).next)
         if first != here:
-            return take_first(pool, l, first, contended)
-        l += 1
+            return take_first(pool, node(here), first, contended)
         here += sizeof(list_head)
     return NULL
 
