@@ -48,6 +48,7 @@ def _header(arena: Arena, report: dict[str, Any], size: int) -> dict[str, Any]:
         "image_bytes": size,
         "design": design_name(layout.arena("design")),
         "seed": layout.arena("seed"),
+        "ticks_per_ns": _live.clock_rate(),
         "judgements": [asdict(judgement) for judgement in arena.judgements()],
         "report": report,
     }

@@ -96,7 +96,7 @@ class Pool:
     def number(self) -> int:
         """Which of the arena's pools this is, from 0."""
         first, second = (self.arena.layout.pool_offset(i) for i in (0, 1))
-        return (self.offset - first) // (second - first)
+        return int((self.offset - first) // (second - first))
 
     @staticmethod
     def _check(result: int, what: str) -> None:

@@ -363,14 +363,6 @@ def clock_rate():
     return (clock_ticks() - ticks) / <double>(now_ns() - ns)
 
 
-def futex_wake_all(Engine engine):
-    """Wake who sleeps for a scratch lock: part of ending a run."""
-    cdef int i
-    engine.enter()
-    for i in range(NR_SCRATCH):
-        futex_wake(<u32 *>&H.scratch[8 * i])
-
-
 DEFECT_BITS = {
     name.lower().replace("_", "-"): 1 << value
     for name, value in Defect.__members__.items() if name != "NR_DEFECTS"

@@ -169,7 +169,7 @@ FOUND: tuple[Defect, ...] = (
             2. Reclaim claims the page, unlinks it from the unbuddied list and the LRU, unlocks.
             3. The worker compacts the page and lists it.
             4. An allocation finds it, puts an object into it, and links it on the LRU.
-            5. The eviction of one object fails; reclaim links the page on the LRU a second time.""",
+            5. The eviction of one object fails; reclaim links the page on the LRU once more.""",
         fix="part of 'z3fold: fix retry mechanism in page reclaim', Sept 2019, v5.4-rc1 (inferred)",
         symptom="A torn LRU, after an eviction failed on a page that was being compacted.",
         verdicts=(Verdict.LIST_CORRUPTION, Verdict.INVARIANT),

@@ -50,6 +50,7 @@ class Inspection:
         self._pages = Pages(self.layout, self._lists)
         self._tasks = Tasks(self._pages)
         self._audit: list[dict[str, Any]] | None = None
+        self._ticks_per_us = 1000.0 * (self.header.get("ticks_per_ns") or _live.clock_rate())
 
     def overview(self) -> dict[str, Any]:
         """Geometry, settings, and the state of the whole."""
@@ -105,7 +106,7 @@ class Inspection:
         """What the checks said while the tasks ran."""
         try:
             return [asdict(judgement) | {"says": str(judgement)} for judgement in self._judgements]
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, AttributeError):
             return [{"verdict": "unreadable", "says": "the record of verdicts is damaged"}]
 
     @property
@@ -176,7 +177,10 @@ class Inspection:
         end = found[-1].ticks if found else 0
         return [
             asdict(event)
-            | {"before_end": end - event.ticks, "says": describe_event(self.layout, event)}
+            | {
+                "before_end_us": round((end - event.ticks) / self._ticks_per_us, 3),
+                "says": describe_event(self.layout, event),
+            }
             for event in found
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,11 +19,10 @@ _PAGE_SIZE_IN_MEMMAP = int(_live.fields()["page"][0])
 
 def named(members: Any, value: int, prefix: str) -> str:
     """``running`` for TASK_RUNNING; a value that has no name is told as a number."""
-    try:
-        name = str(members(value).name)
-    except ValueError:
-        return f"0x{value:x}?"
-    return name.removeprefix(prefix).lower().replace("_", "-")
+    for name, member in members.__members__.items():
+        if member == value:
+            return str(name).removeprefix(prefix).lower().replace("_", "-")
+    return f"0x{value:x}?"
 
 
 def _counts(members: Any, prefix: str, raw: bytes) -> dict[str, int]:
@@ -55,13 +55,13 @@ class Tasks:
     def _held(self, raw: dict[str, Any]) -> list[Held]:
         try:
             return self.layout.held(raw)
-        except ValueError:
-            return []  # no such class of locks: the record is damaged
+        except (ValueError, AttributeError):
+            return []  # there is no such class of locks: the record is damaged
 
     def _inside(self, raw: dict[str, Any]) -> list[dict[str, Any]]:
         try:
             inside = self.layout.inside(raw)
-        except ValueError:
+        except (ValueError, AttributeError):
             return [{"op": "(damaged)", "a": 0, "b": 0}]
         return [{"op": op, "a": a, "b": b} for op, a, b in inside]
 
@@ -191,12 +191,10 @@ class Tasks:
         """Tasks that wait for each other in a ring; empty when there is none."""
         after = {wait["task"]: wait["owners"] for wait in waits}
         for start in after:
-            path: list[int] = []
-            task: int | None = start
-            while task in after and task not in path:
+            path = [start]
+            while (task := next((o for o in after[path[-1]] if o in after), 0)) not in (0, *path):
                 path.append(task)
-                task = next((owner for owner in after[task] if owner in after), None)
-            if task is not None and task in path:
+            if task:
                 return path[path.index(task) :]
         return []
 
@@ -208,16 +206,23 @@ def _owners(lock: dict[str, Any]) -> list[int]:
 # events
 
 
+def _readable(layout: Layout, task: int) -> Iterator[Event]:
+    """A task's events, up to one that is damaged."""
+    if layout.arena("ring") and layout.task_field(task, "ring_head") < 2**48:
+        with contextlib.suppress(ValueError, AttributeError):
+            yield from layout.events(task)
+
+
 def events(pages: Pages, page: int | None, most: int) -> list[Event]:
     """The last events of all rings in the order of the clock; with a page, those that it, or a
     handle of its objects, has a part in."""
     layout = pages.layout
-    try:
-        all_events = layout.all_events()
-    except (ValueError, IndexError):
-        return []  # damaged rings
+    all_events = sorted(
+        (event for task in layout.tasks() for event in _readable(layout, task)),
+        key=lambda event: event.ticks,
+    )
     if page is None:
-        return all_events[-most:] if most else []
+        return all_events[-most:]
     start = layout.frame_offset(page)
     view = pages.page(page)
     handles = {o["handle"] for o in view.get("objects", ())}
@@ -229,7 +234,7 @@ def events(pages: Pages, page: int | None, most: int) -> list[Event]:
         inside = any(start <= value < start + PAGE_SIZE for value in (event.a, event.b))
         return inside or (event.page is None and event.op == "unmap" and event.a in once)
 
-    return [event for event in all_events if near(event)][-most:] if most else []
+    return [event for event in all_events if near(event)][-most:]
 
 
 def describe_event(layout: Layout, event: Event) -> str:
@@ -239,7 +244,7 @@ def describe_event(layout: Layout, event: Event) -> str:
         case "alloc":
             return f"{b} bytes, {handle}" if event.a else f"{b} bytes"
         case "free" | "evict":
-            return f"{handle}, object {b}"
+            return f"{handle}, object {b}" if layout.arena("nr_objects") else handle
         case "map":
             return f"{handle}, at byte {b % PAGE_SIZE}" if b else handle
         case "unmap":

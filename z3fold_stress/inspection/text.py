@@ -210,7 +210,7 @@ def slots(view: Inspection, most: int | None) -> list[str]:
 def _event_lines(view: Inspection, found: list[dict[str, Any]]) -> list[str]:
     rows = [
         [
-            f"-{event['before_end']:,}",
+            f"-{event['before_end_us']:,.1f}",
             view.who(event["task"]),
             event["op"],
             "-" if event["page"] is None else event["page"],
@@ -218,7 +218,7 @@ def _event_lines(view: Inspection, found: list[dict[str, Any]]) -> list[str]:
         ]
         for event in found
     ]
-    return table(("ticks", "who", "operation", "page", ""), rows, "r  r")
+    return table(("us", "who", "operation", "page", ""), rows, "r  r")
 
 
 def events(view: Inspection, most: int | None) -> list[str]:
@@ -251,7 +251,8 @@ def page_text(view: Inspection, number: int) -> str:
     """All about one page."""
     told = view.page(number)
     page = told["page"]
-    lines = [f"Page {number}: {page['state']}, {page['kind']}, at 0x{page['offset']:x}"]
+    kind = page["kind"] if page["state"] == "free" else f"{page['state']}, {page['kind']}"
+    lines = [f"Page {number}: {kind}, at 0x{page['offset']:x}"]
     if "chunks" in page:
         lines += [f"  {page['chunks']}", f"  ({LEGEND})"]
     owner = f"held by {view.who(page['pg_lock'])}" if page["pg_lock"] else "free"

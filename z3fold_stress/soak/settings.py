@@ -109,8 +109,8 @@ class SoakSettings:
                 raise SettingsError(f"{name} is {getattr(self, name)}: from 0 to 1000000")
         if self.churners > _live.LIMITS["pools"] - 1:
             raise SettingsError(
-                f"churners is {self.churners}: an arena holds {_live.LIMITS['pools']} pools, one of "
-                "them the workers'"
+                f"churners is {self.churners}: an arena holds {_live.LIMITS['pools']} pools, "
+                "one of them the workers'"
             )
         self.arena()
 

@@ -3,13 +3,14 @@ and restarts where asked, ends in order whatever happened, and reports."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import multiprocess
@@ -64,8 +65,8 @@ class Soak:
         self.seconds = 0.0
         self.density: dict[str, float] = {}
         self._began = 0.0
+        self._last_look = 0.0
         self._kills = random.Random(settings.seed)
-        self._expected: set[int] = set()
         self.sizes = draw_sizes(settings.sizes, NR_SIZES, settings.seed)
         self._context = multiprocess.get_context("spawn")
 
@@ -272,7 +273,7 @@ class Soak:
     def _slow_tick(self) -> None:
         """The watcher counts in TICKs: give it no more than that while waiting closely."""
         now = time.monotonic()
-        if now - getattr(self, "_last_look", 0.0) < TICK:
+        if now - self._last_look < TICK:
             return
         self._last_look = now
         self._bury()
@@ -329,10 +330,8 @@ class Soak:
             if not self.findings:
                 self.findings.extend(f for f in self.arena.audit() if not self._aftermath(f))
             return
-        try:
+        with contextlib.suppress(VerdictError):  # it is in the arena's record, as any other
             self._account()
-        except VerdictError:
-            pass  # in the arena's record, as any other
 
     def _aftermath(self, finding: AuditFinding) -> bool:
         """After an operation was left in the middle, its locks and its marks say nothing new."""

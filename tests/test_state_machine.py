@@ -1,0 +1,486 @@
+"""Hypothesis drives the subject: against the model where the model knows the answer, and where pages
+move, against what each object must hold and every invariant of the audit."""
+
+from __future__ import annotations
+
+import errno
+import random
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from model import CHUNK_SIZE, LARGEST_BUDDY, PAGE_SIZE, Buddy, Model, Object
+from placement import place
+
+from z3fold_stress import Arena, Handle, Pool
+from z3fold_stress._live import Call
+
+CPUS = 3
+EDGES = [0, 1, 63, 64, 65, 3903, 3904, 3905, 3968, 4095, 4096, 4097, 2**31, -1]
+SIZES = st.one_of(
+    st.integers(1, LARGEST_BUDDY),
+    st.integers(1, 61).map(lambda chunks: chunks * CHUNK_SIZE),
+    st.sampled_from([1240, 1300, 1984]),
+)
+RULES = settings(
+    max_examples=50,
+    stateful_step_count=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def noise(seed: int, size: int) -> bytes:
+    """Contents that no other object has."""
+    return random.Random(seed).randbytes(size)
+
+
+# Without migration: the model knows where everything is
+
+
+@dataclass(eq=False)
+class Pair:
+    """An object of the subject, the same object of the model, and what was written to it."""
+
+    handle: Handle
+    object: Object
+    contents: bytes
+    maps: int = 0
+    overlapped: bool = False
+
+
+class PlacementMachine(RuleBasedStateMachine):
+    """One task on a few pages and CPUs: answers, page counts, places and contents.
+
+    As posted, a first object may be placed over a middle that is mapped: then neither of the two
+    is asked for its contents any more.
+    """
+
+    design = "sound"
+    frames = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        posted = self.design == "as-posted"
+        self.posted = posted
+        self.arena = Arena(
+            self.design, frames=self.frames, slots=4096, cpus=CPUS, keep_going=posted
+        )
+        self.pool = Pool(self.arena)
+        self.model = Model(cpus=CPUS, frames=self.frames, first_fit_ignores_header_chunks=posted)
+        self.live: list[Pair] = []
+        self.written = 0
+
+    def some(self, data: st.DataObject, *, mapped: bool | None = None) -> Pair:
+        pairs = [p for p in self.live if mapped is None or mapped == (p.maps > 0)]
+        return data.draw(st.sampled_from(pairs))
+
+    @rule(
+        size=st.one_of(SIZES, SIZES, st.sampled_from(EDGES)),
+        cpu=st.integers(0, CPUS - 1),
+        atomic=st.booleans(),
+        highmem=st.sampled_from([False] * 9 + [True]),
+    )
+    def alloc(self, size: int, cpu: int, atomic: bool, highmem: bool) -> None:
+        self.arena.cpu = cpu
+        expected, obj = self.model.alloc(size, cpu, atomic=atomic, highmem=highmem)
+        try:
+            handle = self.pool.alloc(size, atomic=atomic, highmem=highmem)
+        except OSError as error:
+            assert -error.errno == expected
+            return
+        assert expected == 0
+        assert obj is not None
+        assert handle.headless == (obj.page is None)
+        pair = Pair(handle, obj, b"")
+        self.mark_overlaps(pair)
+        self.live.append(pair)
+        self.write(pair)
+
+    def mark_overlaps(self, new: Pair) -> None:
+        begin, end = self.span(new)
+        for pair in self.live:
+            if new.object.page is not None and pair.object.page is new.object.page:
+                other_begin, other_end = self.span(pair)
+                if begin < other_end and other_begin < end:
+                    assert self.posted, "two objects overlap"
+                    new.overlapped = pair.overlapped = True
+
+    def span(self, pair: Pair) -> tuple[int, int]:
+        begin = self.model.map_offset(pair.object)
+        return begin, begin + pair.object.chunks * CHUNK_SIZE
+
+    def write(self, pair: Pair) -> None:
+        """Through a map, which in the design as posted takes the mark off a mapped middle."""
+        self.written += 1
+        pair.contents = noise(self.written, pair.handle.size)
+        with self.pool.map(pair.handle) as view:
+            assert len(view) == pair.handle.size
+            view[:] = pair.contents
+        self.unmapped(pair)
+
+    def unmapped(self, pair: Pair) -> None:
+        page = pair.object.page
+        if page is not None and pair.object.buddy is Buddy.MIDDLE:
+            page.middle_mapped = pair.maps > 0 and not self.posted
+
+    @precondition(lambda self: any(not pair.maps for pair in self.live))
+    @rule(data=st.data(), cpu=st.integers(0, CPUS - 1))
+    def free(self, data: st.DataObject, cpu: int) -> None:
+        pair = self.some(data, mapped=False)
+        self.live.remove(pair)
+        self.arena.cpu = cpu
+        self.pool.free(pair.handle)
+        self.model.free(pair.object, cpu)
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def rewrite(self, data: st.DataObject) -> None:
+        self.write(self.some(data))
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def verify(self, data: st.DataObject) -> None:
+        pair = self.some(data)
+        with self.pool.map(pair.handle) as view:
+            assert pair.overlapped or view == pair.contents
+        self.unmapped(pair)
+
+    @precondition(lambda self: self.live and sum(pair.maps for pair in self.live) < 7)
+    @rule(data=st.data())
+    def map_and_hold(self, data: st.DataObject) -> None:
+        pair = self.some(data)
+        self.arena.call(Call.CALL_MAP, self.pool.offset, pair.handle.offset)
+        pair.maps += 1
+        if pair.object.page is not None and pair.object.buddy is Buddy.MIDDLE:
+            pair.object.page.middle_mapped = True
+
+    @precondition(lambda self: any(pair.maps for pair in self.live))
+    @rule(data=st.data())
+    def unmap(self, data: st.DataObject) -> None:
+        pair = self.some(data, mapped=True)
+        self.arena.call(Call.CALL_UNMAP, self.pool.offset, pair.handle.offset)
+        pair.maps -= 1
+        self.unmapped(pair)
+
+    @rule(cpu=st.integers(0, CPUS - 1))
+    def drain(self, cpu: int) -> None:
+        self.pool.drain(cpu)
+        self.model.drain(cpu)
+
+    @invariant()
+    def counts_and_places_are_the_models(self) -> None:
+        assert self.arena.layout.get("pool", self.pool.offset, "pages_nr") == self.model.pages_nr
+        pages: dict[int, object] = {}
+        for pair in self.live:
+            page, offset = place(self.arena, pair.handle.offset)
+            assert offset == self.model.map_offset(pair.object)
+            own = pair.object.page or pair.object
+            assert pages.setdefault(page, own) is own
+            if not pair.overlapped:
+                at = page + offset
+                assert self.arena.memory[at : at + pair.handle.size] == pair.contents
+        assert len(set(map(id, pages.values()))) == len(pages)
+
+    @invariant()
+    def sound_has_no_finding(self) -> None:
+        if not self.posted:
+            assert self.arena.audit() == []
+            assert self.arena.judgements() == []
+
+    def teardown(self) -> None:
+        for pair in self.live:
+            for _ in range(pair.maps):
+                self.arena.call(Call.CALL_UNMAP, self.pool.offset, pair.handle.offset)
+            self.pool.free(pair.handle)
+            self.model.free(pair.object)
+        self.pool.drain(0)
+        self.model.drain()
+        assert self.arena.layout.get("pool", self.pool.offset, "pages_nr") == 0
+        assert self.arena.layout.arena("frames_free") == self.frames
+        if not self.posted:
+            assert self.arena.layout.arena("slots_free") == 4096
+            assert self.arena.audit() == []
+        self.arena.close()
+
+
+class PostedPlacementMachine(PlacementMachine):
+    design = "as-posted"
+
+
+TestPlacementOfSound = PlacementMachine.TestCase
+TestPlacementOfSound.settings = RULES
+TestPlacementAsPosted = PostedPlacementMachine.TestCase
+TestPlacementAsPosted.settings = RULES
+
+
+# With migration and reclaim: handles and contents stay, and every invariant holds
+
+
+@dataclass(eq=False)
+class Stored:
+    handle: Handle
+    contents: bytes
+    mapped_by: list[int] = field(default_factory=list)
+
+
+class MigrationMachine(RuleBasedStateMachine):
+    """Two tasks of one process isolate, move and put back pages, and reclaim evicts, while
+    objects come and go. Which page holds what is theirs to decide."""
+
+    frames = 14
+    tasks = (1, 2)
+
+    @initialize(lock=st.sampled_from(["ttas", "ticket", "mcs"]), seed=st.integers(0, 2**32))
+    def begin(self, lock: str, seed: int) -> None:
+        self.one = Arena(frames=self.frames, cpus=2, lock=lock, seed=seed)
+        self.two = Arena.attach(self.one.fd, task=2)
+        self.one.shared = False  # the handles are all counted here
+        self.pool = Pool(self.one, evict=self.evict)
+        self.stored: list[Stored] = []
+        self.evictions: list[str] = []
+        self.written = 0
+
+    def arena(self, task: int) -> Arena:
+        return self.one if task == 1 else self.two
+
+    def page_of(self, stored: Stored) -> int:
+        return self.pool.page_of(stored.handle)
+
+    def page(self, pfn: int) -> dict[str, int]:
+        return self.one.layout.page(pfn)
+
+    def isolated_by(self, task: int) -> list[int]:
+        pages = map(self.page, range(self.frames))
+        return [
+            pfn
+            for pfn, page in enumerate(pages)
+            if page["state"] and page["flags"] & 1 and page["isolated_by"] == task
+        ]
+
+    def isolated(self) -> list[tuple[int, int]]:
+        return [(task, pfn) for task in self.tasks for pfn in self.isolated_by(task)]
+
+    def can_be_tried(self) -> list[tuple[int, int]]:
+        return [(task, pfn) for task, pfn in self.isolated() if self.page(pfn)["tries"] < 10]
+
+    # objects
+
+    @rule(size=st.one_of(SIZES, SIZES, st.just(4000)), cpu=st.integers(0, 1), atomic=st.booleans())
+    def alloc(self, size: int, cpu: int, atomic: bool) -> None:
+        self.one.cpu = cpu
+        try:
+            stored = Stored(self.pool.alloc(size, atomic=atomic), b"")
+        except OSError as error:
+            assert error.errno == errno.ENOMEM
+            assert self.one.layout.arena("frames_free") == 0
+            return
+        self.stored.append(stored)
+        self.rewrite_object(stored)
+
+    def rewrite_object(self, stored: Stored) -> None:
+        self.written += 1
+        stored.contents = noise(self.written, stored.handle.size)
+        with self.pool.map(stored.handle) as view:
+            view[:] = stored.contents
+
+    def free_object(self, stored: Stored) -> None:
+        self.stored.remove(stored)
+        self.pool.free(stored.handle)
+
+    def unmapped(self) -> list[Stored]:
+        return [stored for stored in self.stored if not stored.mapped_by]
+
+    @precondition(lambda self: self.unmapped())
+    @rule(data=st.data(), cpu=st.integers(0, 1))
+    def free(self, data: st.DataObject, cpu: int) -> None:
+        self.one.cpu = cpu
+        self.free_object(data.draw(st.sampled_from(self.unmapped())))
+
+    @precondition(lambda self: self.stored)
+    @rule(data=st.data())
+    def rewrite(self, data: st.DataObject) -> None:
+        self.rewrite_object(data.draw(st.sampled_from(self.stored)))
+
+    @precondition(lambda self: self.stored and sum(len(s.mapped_by) for s in self.stored) < 5)
+    @rule(data=st.data(), task=st.sampled_from(tasks))
+    def map_and_hold(self, data: st.DataObject, task: int) -> None:
+        stored = data.draw(st.sampled_from(self.stored))
+        at, _, _ = self.arena(task).call(
+            Call.CALL_MAP, self.pool.offset, stored.handle.offset
+        )
+        assert self.one.memory[at : at + stored.handle.size] == stored.contents
+        stored.mapped_by.append(task)
+
+    @precondition(lambda self: any(stored.mapped_by for stored in self.stored))
+    @rule(data=st.data())
+    def unmap(self, data: st.DataObject) -> None:
+        stored = data.draw(st.sampled_from([s for s in self.stored if s.mapped_by]))
+        task = stored.mapped_by.pop()
+        self.arena(task).call(Call.CALL_UNMAP, self.pool.offset, stored.handle.offset)
+
+    @rule(cpu=st.sampled_from([None, 0, 1]))
+    def drain(self, cpu: int | None) -> None:
+        self.pool.drain(cpu)
+
+    # pages
+
+    @rule(data=st.data(), task=st.sampled_from(tasks))
+    def isolate(self, data: st.DataObject, task: int) -> None:
+        pages = {self.page_of(stored) for stored in self.stored} or range(self.frames)
+        pfn = data.draw(st.sampled_from(sorted(pages)))
+        mapped = self.one.layout.header(pfn)["mapped_count"] > 0
+        was_isolated = self.page(pfn)["flags"] & 1
+        answer, _, _ = self.arena(task).call(Call.CALL_ISOLATE, self.pool.offset, pfn)
+        if answer:
+            assert not was_isolated
+            assert not mapped
+        else:
+            assert self.arena(task).why_refused in {
+                "gone", "not-movable", "isolated", "stale", "compacting", "mapped"
+            }  # fmt: skip
+
+    @precondition(lambda self: self.can_be_tried())
+    @rule(data=st.data(), contended=st.booleans())
+    def migrate_once(self, data: st.DataObject, contended: bool) -> None:
+        """One attempt; the errno follows from the state that the page is in."""
+        task, pfn = data.draw(st.sampled_from(self.can_be_tried()))
+        other = self.arena(3 - task)
+        compacting = self.page(pfn)["private"] >> 2 & 1
+        mapped = self.one.layout.header(pfn)["mapped_count"]
+        expected = 0
+        if self.one.layout.arena("frames_free") == 0:
+            expected = -errno.ENOMEM
+        elif contended or compacting:
+            expected = -errno.EAGAIN
+        elif mapped:
+            expected = -errno.EBUSY
+        if contended:
+            other.call(Call.CALL_LOCK_HEADER, 0, pfn)
+        result, _, _ = self.arena(task).call(Call.CALL_MIGRATE, self.pool.offset, pfn)
+        if contended:
+            other.call(Call.CALL_UNLOCK_HEADER, 0, pfn)
+        assert result == expected
+        assert (pfn in self.isolated_by(task)) == (result != 0)
+
+    @precondition(lambda self: self.isolated())
+    @rule(data=st.data())
+    def putback(self, data: st.DataObject) -> None:
+        task, pfn = data.draw(st.sampled_from(self.isolated()))
+        self.arena(task).call(Call.CALL_PUTBACK, self.pool.offset, pfn)
+        assert pfn not in self.isolated_by(task)
+
+    @rule(task=st.sampled_from(tasks), mode=st.integers(0, 15))
+    def migrate_pages(self, task: int, mode: int) -> None:
+        """Everything that the task has isolated; bit 3 of the mode keeps the caller's putback
+        back. A page is tried ten times in all."""
+        pages = self.isolated_by(task)
+        passes = 10 - max((self.page(pfn)["tries"] for pfn in pages), default=0)
+        if mode & 4:
+            passes //= 2  # a second attempt tries them all again
+        if passes == 0:
+            mode &= ~8
+        result, _, _ = self.arena(task).call(
+            Call.CALL_MIGRATE_PAGES, self.pool.offset, mode, passes
+        )
+        left = self.isolated_by(task)
+        assert set(left) <= set(pages)
+        if not mode & 8:
+            assert left == []
+        elif result >= 0:
+            assert len(left) <= result <= len(pages) * 10
+
+    @rule(first=st.integers(0, 13), count=st.integers(1, 14), task=st.sampled_from(tasks))
+    def compact_memory(self, first: int, count: int, task: int) -> None:
+        held = self.isolated_by(task)
+        if held:
+            return  # a driver migrates and puts back whatever its task has isolated
+        moved, _, _ = self.arena(task).call(
+            Call.CALL_COMPACT_MEMORY, self.pool.offset, first, count
+        )
+        assert 0 <= moved <= count
+        assert self.isolated_by(task) == []
+
+    @rule(first=st.integers(0, 13), count=st.integers(1, 6), task=st.sampled_from(tasks))
+    def offline(self, first: int, count: int, task: int) -> None:
+        if self.isolated_by(task):
+            return
+        left, _, _ = self.arena(task).call(Call.CALL_OFFLINE, self.pool.offset, first, count, 3)
+        here = [self.page(pfn) for pfn in range(first, min(first + count, self.frames))]
+        assert left == sum(page["mapping"] != 0 for page in here)
+
+    # reclaim
+
+    @rule(
+        rounds=st.integers(1, 3),
+        evictions=st.lists(st.sampled_from(["free", "gone", "fail", "isolate"]), max_size=6),
+    )
+    def reclaim(self, rounds: int, evictions: list[str]) -> None:
+        self.evictions = evictions
+        pages = self.pool.stats().pages
+        with suppress(OSError):
+            self.pool.reclaim(rounds)
+            assert self.pool.stats().pages < pages
+
+    def evict(self, handle: Handle) -> int:
+        """The handle is reclaim's own: whose object it is follows from where it leads."""
+        what = self.evictions.pop() if self.evictions else "fail"
+        if what == "isolate":
+            pfn = self.pool.page_of(handle)
+            if not handle.headless:
+                answer, _, _ = self.two.call(Call.CALL_ISOLATE, self.pool.offset, pfn)
+                assert answer == 0
+            return -errno.EAGAIN
+        if what == "gone":
+            return 0
+        here = place(self.one, handle.offset)
+        (own,) = [s for s in self.stored if place(self.one, s.handle.offset) == here]
+        with self.pool.map(handle) as view:
+            assert view[: own.handle.size] == own.contents
+        if what == "fail" or own.mapped_by:
+            return -errno.EIO
+        self.free_object(own)
+        return 0
+
+    @invariant()
+    def contents_are_kept(self) -> None:
+        for stored in getattr(self, "stored", ()):
+            page, offset = place(self.one, stored.handle.offset)
+            at = page + offset
+            assert self.one.memory[at : at + stored.handle.size] == stored.contents
+
+    @invariant()
+    def nothing_is_found(self) -> None:
+        if hasattr(self, "stored"):
+            assert self.one.audit() == []
+            assert self.one.judgements() == []
+
+    def teardown(self) -> None:
+        if not hasattr(self, "stored"):
+            return
+        for task, pfn in self.isolated():
+            self.arena(task).call(Call.CALL_PUTBACK, self.pool.offset, pfn)
+        for stored in tuple(self.stored):
+            for task in stored.mapped_by:
+                self.arena(task).call(Call.CALL_UNMAP, self.pool.offset, stored.handle.offset)
+            self.free_object(stored)
+        self.pool.drain()
+        self.pool.destroy()
+        assert self.one.audit() == []
+        assert self.one.layout.arena("frames_free") == self.frames
+        assert self.one.layout.arena("slots_free") == 2 * self.frames
+        self.two.close()
+        self.one.close()
+
+
+TestMigration = MigrationMachine.TestCase
+TestMigration.settings = RULES
