@@ -13,10 +13,18 @@ live = Extension(
     sources=[str(PYX / "_live.pyx")],
     include_dirs=[str(PYX)],
     depends=PARTS,
-    extra_compile_args=["-O2", "-g1", "-fno-strict-aliasing", "-fno-inline-functions-called-once",
-                        "-fno-inline-small-functions", "-fno-inline-functions", "-fno-partial-inlining",
-                        "-fno-tree-slp-vectorize",
-                        "-Wno-unused-function", "-Wno-sign-compare"],
+    extra_compile_args=[
+        "-O2",
+        "-g1",
+        "-fno-strict-aliasing",
+        "-fno-inline-functions-called-once",
+        "-fno-inline-small-functions",
+        "-fno-inline-functions",
+        "-fno-partial-inlining",
+        "-fno-tree-slp-vectorize",
+        "-Wno-unused-function",
+        "-Wno-sign-compare",
+    ],
 )
 
 setup(

@@ -24,6 +24,7 @@ from z3fold_stress import Arena, Handle, Pool
 from z3fold_stress._live import Call
 
 CPUS = 3
+HEADLESS, NEEDS_COMPACTING, STALE, PG_ISOLATED = 1 << 0, 1 << 2, 1 << 3, 1 << 0
 EDGES = [0, 1, 63, 64, 65, 3903, 3904, 3905, 3968, 4095, 4096, 4097, 2**31, -1]
 SIZES = st.one_of(
     st.integers(1, LARGEST_BUDDY),
@@ -31,7 +32,7 @@ SIZES = st.one_of(
     st.sampled_from([1240, 1300, 1984]),
 )
 RULES = settings(
-    max_examples=50,
+    max_examples=80,
     stateful_step_count=60,
     deadline=None,
     derandomize=True,
@@ -79,10 +80,6 @@ class PlacementMachine(RuleBasedStateMachine):
         self.model = Model(cpus=CPUS, frames=self.frames, first_fit_ignores_header_chunks=posted)
         self.live: list[Pair] = []
         self.written = 0
-
-    def some(self, data: st.DataObject, *, mapped: bool | None = None) -> Pair:
-        pairs = [p for p in self.live if mapped is None or mapped == (p.maps > 0)]
-        return data.draw(st.sampled_from(pairs))
 
     @rule(
         size=st.one_of(SIZES, SIZES, st.sampled_from(EDGES)),
@@ -134,9 +131,11 @@ class PlacementMachine(RuleBasedStateMachine):
             page.middle_mapped = pair.maps > 0 and not self.posted
 
     @precondition(lambda self: any(not pair.maps for pair in self.live))
-    @rule(data=st.data(), cpu=st.integers(0, CPUS - 1))
-    def free(self, data: st.DataObject, cpu: int) -> None:
-        pair = self.some(data, mapped=False)
+    @rule(data=st.data(), cpu=st.integers(0, CPUS - 1), beside=st.booleans())
+    def free(self, data: st.DataObject, cpu: int, beside: bool) -> None:
+        pairs = [pair for pair in self.live if not pair.maps]
+        held = [p for p in pairs if p.object.page and p.object.page.middle_mapped]
+        pair = data.draw(st.sampled_from(held if beside and held else pairs))
         self.live.remove(pair)
         self.arena.cpu = cpu
         self.pool.free(pair.handle)
@@ -145,20 +144,23 @@ class PlacementMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.live)
     @rule(data=st.data())
     def rewrite(self, data: st.DataObject) -> None:
-        self.write(self.some(data))
+        self.write(data.draw(st.sampled_from(self.live)))
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())
     def verify(self, data: st.DataObject) -> None:
-        pair = self.some(data)
+        pair = data.draw(st.sampled_from(self.live))
         with self.pool.map(pair.handle) as view:
             assert pair.overlapped or view == pair.contents
         self.unmapped(pair)
 
     @precondition(lambda self: self.live and sum(pair.maps for pair in self.live) < 7)
-    @rule(data=st.data())
-    def map_and_hold(self, data: st.DataObject) -> None:
-        pair = self.some(data)
+    @rule(data=st.data(), prefer=st.sampled_from(["any", "middle", "mapped"]))
+    def map_and_hold(self, data: st.DataObject, prefer: str) -> None:
+        middle = [p for p in self.live if p.object.page and p.object.buddy is Buddy.MIDDLE]
+        mapped = [p for p in middle if p.maps]
+        preferred = {"any": self.live, "middle": middle, "mapped": mapped}[prefer]
+        pair = data.draw(st.sampled_from(preferred or self.live))
         self.arena.call(Call.CALL_MAP, self.pool.offset, pair.handle.offset)
         pair.maps += 1
         if pair.object.page is not None and pair.object.buddy is Buddy.MIDDLE:
@@ -167,7 +169,7 @@ class PlacementMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(pair.maps for pair in self.live))
     @rule(data=st.data())
     def unmap(self, data: st.DataObject) -> None:
-        pair = self.some(data, mapped=True)
+        pair = data.draw(st.sampled_from([pair for pair in self.live if pair.maps]))
         self.arena.call(Call.CALL_UNMAP, self.pool.offset, pair.handle.offset)
         pair.maps -= 1
         self.unmapped(pair)
@@ -226,6 +228,9 @@ TestPlacementAsPosted.settings = RULES
 # With migration and reclaim: handles and contents stay, and every invariant holds
 
 
+EVICTIONS = ["free", "free and fail", "free neighbours", "gone", "fail", "isolate"]
+
+
 @dataclass(eq=False)
 class Stored:
     handle: Handle
@@ -275,17 +280,22 @@ class MigrationMachine(RuleBasedStateMachine):
 
     # objects
 
-    @rule(size=st.one_of(SIZES, SIZES, st.just(4000)), cpu=st.integers(0, 1), atomic=st.booleans())
-    def alloc(self, size: int, cpu: int, atomic: bool) -> None:
+    @rule(
+        sizes=st.lists(st.one_of(SIZES, SIZES, st.just(4000)), min_size=1, max_size=6),
+        cpu=st.integers(0, 1),
+        atomic=st.booleans(),
+    )
+    def alloc(self, sizes: list[int], cpu: int, atomic: bool) -> None:
         self.one.cpu = cpu
-        try:
-            stored = Stored(self.pool.alloc(size, atomic=atomic), b"")
-        except OSError as error:
-            assert error.errno == errno.ENOMEM
-            assert self.one.layout.arena("frames_free") == 0
-            return
-        self.stored.append(stored)
-        self.rewrite_object(stored)
+        for size in sizes:
+            try:
+                stored = Stored(self.pool.alloc(size, atomic=atomic), b"")
+            except OSError as error:
+                assert error.errno == errno.ENOMEM
+                assert self.one.layout.arena("frames_free") == 0
+                return
+            self.stored.append(stored)
+            self.rewrite_object(stored)
 
     def rewrite_object(self, stored: Stored) -> None:
         self.written += 1
@@ -300,11 +310,19 @@ class MigrationMachine(RuleBasedStateMachine):
     def unmapped(self) -> list[Stored]:
         return [stored for stored in self.stored if not stored.mapped_by]
 
+    def on_isolated_pages(self) -> list[Stored]:
+        return [s for s in self.unmapped() if self.page(self.page_of(s))["flags"] & 1]
+
     @precondition(lambda self: self.unmapped())
     @rule(data=st.data(), cpu=st.integers(0, 1))
     def free(self, data: st.DataObject, cpu: int) -> None:
         self.one.cpu = cpu
         self.free_object(data.draw(st.sampled_from(self.unmapped())))
+
+    @precondition(lambda self: self.on_isolated_pages())
+    @rule(data=st.data())
+    def free_on_an_isolated_page(self, data: st.DataObject) -> None:
+        self.free_object(data.draw(st.sampled_from(self.on_isolated_pages())))
 
     @precondition(lambda self: self.stored)
     @rule(data=st.data())
@@ -315,9 +333,7 @@ class MigrationMachine(RuleBasedStateMachine):
     @rule(data=st.data(), task=st.sampled_from(tasks))
     def map_and_hold(self, data: st.DataObject, task: int) -> None:
         stored = data.draw(st.sampled_from(self.stored))
-        at, _, _ = self.arena(task).call(
-            Call.CALL_MAP, self.pool.offset, stored.handle.offset
-        )
+        at, _, _ = self.arena(task).call(Call.CALL_MAP, self.pool.offset, stored.handle.offset)
         assert self.one.memory[at : at + stored.handle.size] == stored.contents
         stored.mapped_by.append(task)
 
@@ -328,34 +344,52 @@ class MigrationMachine(RuleBasedStateMachine):
         task = stored.mapped_by.pop()
         self.arena(task).call(Call.CALL_UNMAP, self.pool.offset, stored.handle.offset)
 
+    def owes_work(self) -> bool:
+        pages = map(self.page, range(self.frames))
+        return any(page["private"] & (NEEDS_COMPACTING | STALE) for page in pages)
+
+    @precondition(lambda self: self.owes_work())
     @rule(cpu=st.sampled_from([None, 0, 1]))
     def drain(self, cpu: int | None) -> None:
         self.pool.drain(cpu)
 
     # pages
 
-    @rule(data=st.data(), task=st.sampled_from(tasks))
-    def isolate(self, data: st.DataObject, task: int) -> None:
-        pages = {self.page_of(stored) for stored in self.stored} or range(self.frames)
-        pfn = data.draw(st.sampled_from(sorted(pages)))
-        mapped = self.one.layout.header(pfn)["mapped_count"] > 0
-        was_isolated = self.page(pfn)["flags"] & 1
-        answer, _, _ = self.arena(task).call(Call.CALL_ISOLATE, self.pool.offset, pfn)
-        if answer:
-            assert not was_isolated
-            assert not mapped
-        else:
-            assert self.arena(task).why_refused in {
-                "gone", "not-movable", "isolated", "stale", "compacting", "mapped"
-            }  # fmt: skip
+    @precondition(lambda self: self.stored)
+    @rule(
+        data=st.data(),
+        task=st.sampled_from(tasks),
+        most=st.integers(1, 4),
+        wisely=st.sampled_from([True, True, False]),
+    )
+    def isolate(self, data: st.DataObject, task: int, most: int, wisely: bool) -> None:
+        pages = sorted({self.page_of(stored) for stored in self.stored})
+        idle = [pfn for pfn in pages if not self.reasons_to_refuse(pfn)]
+        for pfn in data.draw(st.permutations(idle if wisely and idle else pages))[:most]:
+            reasons = self.reasons_to_refuse(pfn)
+            answer, _, _ = self.arena(task).call(Call.CALL_ISOLATE, self.pool.offset, pfn)
+            assert answer == (not reasons)
+            assert answer or self.arena(task).why_refused == reasons[0]
+
+    def reasons_to_refuse(self, pfn: int) -> list[str]:
+        """In the order in which they are looked at."""
+        page = self.page(pfn)
+        if page["private"] & HEADLESS:
+            return ["not-movable"]
+        reasons = {
+            "isolated": page["flags"] & PG_ISOLATED,
+            "compacting": page["private"] & NEEDS_COMPACTING,
+            "mapped": self.one.layout.header(pfn)["mapped_count"],
+        }
+        return [reason for reason, present in reasons.items() if present]
 
     @precondition(lambda self: self.can_be_tried())
-    @rule(data=st.data(), contended=st.booleans())
+    @rule(data=st.data(), contended=st.sampled_from([False, False, True]))
     def migrate_once(self, data: st.DataObject, contended: bool) -> None:
         """One attempt; the errno follows from the state that the page is in."""
         task, pfn = data.draw(st.sampled_from(self.can_be_tried()))
         other = self.arena(3 - task)
-        compacting = self.page(pfn)["private"] >> 2 & 1
+        compacting = self.page(pfn)["private"] & NEEDS_COMPACTING
         mapped = self.one.layout.header(pfn)["mapped_count"]
         expected = 0
         if self.one.layout.arena("frames_free") == 0:
@@ -379,10 +413,12 @@ class MigrationMachine(RuleBasedStateMachine):
         self.arena(task).call(Call.CALL_PUTBACK, self.pool.offset, pfn)
         assert pfn not in self.isolated_by(task)
 
-    @rule(task=st.sampled_from(tasks), mode=st.integers(0, 15))
-    def migrate_pages(self, task: int, mode: int) -> None:
-        """Everything that the task has isolated; bit 3 of the mode keeps the caller's putback
+    @precondition(lambda self: self.isolated())
+    @rule(data=st.data(), mode=st.integers(0, 15))
+    def migrate_pages(self, data: st.DataObject, mode: int) -> None:
+        """Everything that a task has isolated; bit 3 of the mode keeps the caller's putback
         back. A page is tried ten times in all."""
+        task, _ = data.draw(st.sampled_from(self.isolated()))
         pages = self.isolated_by(task)
         passes = 10 - max((self.page(pfn)["tries"] for pfn in pages), default=0)
         if mode & 4:
@@ -399,30 +435,46 @@ class MigrationMachine(RuleBasedStateMachine):
         elif result >= 0:
             assert len(left) <= result <= len(pages) * 10
 
-    @rule(first=st.integers(0, 13), count=st.integers(1, 14), task=st.sampled_from(tasks))
-    def compact_memory(self, first: int, count: int, task: int) -> None:
-        held = self.isolated_by(task)
-        if held:
-            return  # a driver migrates and puts back whatever its task has isolated
-        moved, _, _ = self.arena(task).call(
-            Call.CALL_COMPACT_MEMORY, self.pool.offset, first, count
+    @precondition(lambda self: self.stored and not self.isolated_by(1))
+    @rule(data=st.data(), most=st.integers(1, 4), sync=st.booleans())
+    def move(self, data: st.DataObject, most: int, sync: bool) -> None:
+        """Isolate, migrate and put back in one go: what can move does, if there is room."""
+        pages = data.draw(st.permutations(sorted({self.page_of(s) for s in self.stored})))[:most]
+        idle = {pfn for pfn in pages if not self.reasons_to_refuse(pfn)}
+        room = self.one.layout.arena("frames_free")
+        migration = self.pool.migrate_pages(pages, sync=sync)
+        assert set(migration.isolated) == idle
+        assert set(migration.refused) == set(pages) - idle
+        assert (migration.moved, migration.put_back) == (
+            (len(idle), 0) if room or not idle else (0, len(idle))
         )
-        assert 0 <= moved <= count
-        assert self.isolated_by(task) == []
 
-    @rule(first=st.integers(0, 13), count=st.integers(1, 6), task=st.sampled_from(tasks))
-    def offline(self, first: int, count: int, task: int) -> None:
-        if self.isolated_by(task):
+    @precondition(lambda self: self.stored)
+    @rule(
+        first=st.integers(0, 13),
+        count=st.integers(1, 14),
+        task=st.sampled_from(tasks),
+        offline=st.booleans(),
+    )
+    def drive(self, first: int, count: int, task: int, offline: bool) -> None:
+        """Memory compaction or offlining; they end what their task has isolated, too."""
+        if any(self.page(pfn)["tries"] for pfn in self.isolated_by(task)):
             return
-        left, _, _ = self.arena(task).call(Call.CALL_OFFLINE, self.pool.offset, first, count, 3)
-        here = [self.page(pfn) for pfn in range(first, min(first + count, self.frames))]
-        assert left == sum(page["mapping"] != 0 for page in here)
+        arena = self.arena(task)
+        if offline:
+            left, _, _ = arena.call(Call.CALL_OFFLINE, self.pool.offset, first, count, 3)
+            here = [self.page(pfn) for pfn in range(first, min(first + count, self.frames))]
+            assert left == sum(page["mapping"] != 0 for page in here)
+        else:
+            moved, _, _ = arena.call(Call.CALL_COMPACT_MEMORY, self.pool.offset, first, count)
+            assert 0 <= moved <= self.frames
 
     # reclaim
 
+    @precondition(lambda self: self.stored)
     @rule(
         rounds=st.integers(1, 3),
-        evictions=st.lists(st.sampled_from(["free", "gone", "fail", "isolate"]), max_size=6),
+        evictions=st.lists(st.sampled_from(EVICTIONS), max_size=6),
     )
     def reclaim(self, rounds: int, evictions: list[str]) -> None:
         self.evictions = evictions
@@ -434,22 +486,23 @@ class MigrationMachine(RuleBasedStateMachine):
     def evict(self, handle: Handle) -> int:
         """The handle is reclaim's own: whose object it is follows from where it leads."""
         what = self.evictions.pop() if self.evictions else "fail"
-        if what == "isolate":
-            pfn = self.pool.page_of(handle)
-            if not handle.headless:
-                answer, _, _ = self.two.call(Call.CALL_ISOLATE, self.pool.offset, pfn)
-                assert answer == 0
+        pfn = self.pool.page_of(handle)
+        if what == "isolate" and not handle.headless:
+            answer, _, _ = self.two.call(Call.CALL_ISOLATE, self.pool.offset, pfn)
+            assert answer == 0
             return -errno.EAGAIN
-        if what == "gone":
-            return 0
         here = place(self.one, handle.offset)
-        (own,) = [s for s in self.stored if place(self.one, s.handle.offset) == here]
+        beside = [s for s in self.stored if self.page_of(s) == pfn]
+        own = next((s for s in beside if place(self.one, s.handle.offset) == here), None)
         with self.pool.map(handle) as view:
-            assert view[: own.handle.size] == own.contents
-        if what == "fail" or own.mapped_by:
-            return -errno.EIO
-        self.free_object(own)
-        return 0
+            assert own is None or view[: own.handle.size] == own.contents
+        if own is None:
+            return 0
+        freed = {"free": [own], "free and fail": [own], "free neighbours": beside}.get(what, [])
+        for stored in freed:
+            if not stored.mapped_by and (stored is not own or what != "free neighbours"):
+                self.free_object(stored)
+        return -errno.EIO if what.endswith("fail") else 0
 
     @invariant()
     def contents_are_kept(self) -> None:

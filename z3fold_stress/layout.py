@@ -134,7 +134,7 @@ class Layout:
     def inside(self, task: dict[str, Any]) -> list[tuple[str, int, int]]:
         """The operations that a task is in, outermost first: name and two arguments."""
         ops = list(_OP.iter_unpack(task["ops"]))[: task["depth"]]
-        return [(op_name(op), a, b) for op, _, a, b in ops]
+        return [(op_name(op) or "an operation", a, b) for op, _, a, b in ops]
 
     def maps(self, task: dict[str, Any]) -> list[tuple[int, int, int]]:
         """What a task has mapped: handle, page and address, as offsets."""

@@ -118,6 +118,10 @@ class Inspection:
         enough can crash it, and that is a finding too."""
         if self._audit is None:
             self._audit = _audit_apart(self.arena)
+            for finding in self._audit:
+                page = self.layout.pfn(finding.get("page", 0))
+                if page is not None:
+                    finding["says"] += f", page {page}"
         return self._audit
 
     def tasks(self) -> list[dict[str, Any]]:

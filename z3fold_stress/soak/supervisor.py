@@ -26,12 +26,14 @@ from z3fold_stress.soak.processes import Member, cast, run_member
 from z3fold_stress.soak.report import SoakReport
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import Statistics
-from z3fold_stress.soak.watch import Watcher
+from z3fold_stress.soak.watch import PATIENCE, Watcher
 from z3fold_stress.verdicts import Verdict
 
 __all__ = ["Soak", "ToolFailed"]
 
 TICK = 0.05
+GRACE = 0.8
+"""Seconds that processes get to leave by themselves after a fatal verdict."""
 NR_SIZES = 8192
 PROBED_PAGES = 64
 STATE = _live.TaskState
@@ -66,6 +68,7 @@ class Soak:
         self.density: dict[str, float] = {}
         self._began = 0.0
         self._last_look = 0.0
+        self._fatal_since: float | None = None
         self._kills = random.Random(settings.seed)
         self.sizes = draw_sizes(settings.sizes, NR_SIZES, settings.seed)
         self._context = multiprocess.get_context("spawn")
@@ -237,11 +240,17 @@ class Soak:
             self.layout.poke("task", self.layout.task_offset(task), state=STATE.TASK_DEAD)
             death = judge_death(self.layout, member, -process.exitcode)
             self.deaths.append(death)
+            if death.verdict == Verdict.CRASH and self._told_of_crash(task):
+                continue
             if death.verdict is not None:
                 self._declare(death.verdict, death.inside or "outside", death.text, death.lock)
             elif not self.over:
                 self.restarts += 1
                 self._start(member, recover=True)
+
+    def _told_of_crash(self, task: int) -> bool:
+        """Whether the process itself recorded what it died of."""
+        return any(j.verdict == Verdict.CRASH and j.task == task for j in self.judgements())
 
     # quiet points
 
@@ -361,14 +370,14 @@ class Soak:
         self._take(self.arena.audit())
 
     def _join(self) -> None:
-        """Everyone ends by itself; who does not within the stall limit is judged and killed."""
-        deadline = time.monotonic() + max(1.5, self.settings.stall)
-        while self.processes and time.monotonic() < deadline:
-            self._bury_at_end()
+        """Everyone ends by itself. Who does not, the watcher judges; at long last the clock."""
+        deadline = time.monotonic() + PATIENCE * max(1.0, self.settings.stall)
+        while self.processes and not self._gave_up() and time.monotonic() < deadline:
             time.sleep(0.005)
+            self._slow_tick()
         for task, process in list(self.processes.items()):
             inside = " > ".join(name for name, _, _ in self.layout.inside(self.layout.task(task)))
-            if not self.over or not self.layout.arena("nr_verdicts"):
+            if not self.layout.arena("nr_verdicts"):
                 self._declare(
                     Verdict.STALL,
                     "end of the run",
@@ -378,12 +387,15 @@ class Soak:
             process.join()
             del self.processes[task]
 
-    def _bury_at_end(self) -> None:
-        try:
-            self._bury()
-        except ToolFailed:
-            if not self.over:
-                raise
+    def _gave_up(self) -> bool:
+        """A fatal verdict some while ago: who is not gone yet waits for what never comes."""
+        if self.layout.arena("stop") != 2:
+            self._fatal_since = None
+            return False
+        now = time.monotonic()
+        if self._fatal_since is None:
+            self._fatal_since = now
+        return now - self._fatal_since > GRACE
 
     def _kill_all(self) -> None:
         for process in self.processes.values():

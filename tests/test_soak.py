@@ -1,0 +1,242 @@
+"""Soaks with real processes: a sound design passes with evidence, a faulty one is named, and
+whatever ends a run ends it in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from z3fold_stress.designs import resolve
+from z3fold_stress.dump import load
+from z3fold_stress.errors import SettingsError
+from z3fold_stress.soak import SoakReport, SoakSettings, as_text, run
+
+SMALL = {"objects": 400, "workers": 2, "seed": 7}
+
+
+def soak(*defects: str, **settings: object) -> SoakReport:
+    design = resolve("sound", defects)
+    return run(SoakSettings(design=design, **{**SMALL, **settings}))  # type: ignore[arg-type]
+
+
+def test_a_sound_design_passes_with_evidence() -> None:
+    report = soak(operations=60_000, quiet_interval=0.2, faults={"page": 0.01, "trylock": 0.02})
+    assert report.status == 0, as_text(report)
+    assert report.verdict == "clean"
+    assert report.counts["verified"] > 1000
+    assert report.counts["migrated"] > 0
+    assert report.counts["pools"] > 0
+    assert set(report.workers) == {"worker-1", "worker-2"}
+    assert all(operations > 0 for operations in report.workers.values())
+    assert report.counts["alloc"] == report.counts["free"], "all is given back at the end"
+
+
+@pytest.mark.parametrize("lock", ["ticket", "mcs"])
+def test_the_queued_locks_work_too(lock: str) -> None:
+    report = soak(operations=300, workers=1, lock=lock, churners=0, seconds=60)
+    assert report.status == 0, as_text(report)
+
+
+@pytest.mark.parametrize(
+    ("defect", "verdicts"),
+    [
+        ("migrate-double-page-lock", {"eagain-contract"}),
+        ("movable-without-page-lock", {"lock-misuse"}),
+        ("migrate-copies-live-header", {"list-corruption", "use-after-free"}),
+        ("pool-lookup-through-freed-slots", {"use-after-free"}),
+        ("atomic-alloc-sleeps", {"sleep-in-atomic"}),
+        ("headless-slots-leak", {"leak"}),
+        ("headless-claim-not-cleared", {"leak", "livelock", "invariant"}),
+        ("reclaim-fail-forgets-unbuddied", {"lost-page"}),
+        ("destroy-wait-inverted", {"deadlock"}),
+    ],
+)
+def test_a_defect_is_found_and_named(defect: str, verdicts: set[str]) -> None:
+    report = soak(defect, seconds=60, quiet_interval=0.1)
+    assert report.status == 1
+    assert report.verdict in verdicts, as_text(report)
+    assert str(report.judgements[0].verdict) in as_text(report)
+
+
+def test_a_masked_migration_says_that_nothing_moved() -> None:
+    report = soak("migrate-double-page-lock", seconds=60, quiet_interval=0.1)
+    assert report.counts["migrated"] == 0
+    assert {str(j.verdict) for j in report.judgements} == {"eagain-contract"}
+    assert "NO page was ever migrated" in as_text(report)
+
+
+def test_as_posted_fails_at_once() -> None:
+    report = run(SoakSettings(design=resolve("as-posted"), **SMALL))  # type: ignore[arg-type]
+    assert report.status == 1
+    assert report.seconds < 30
+
+
+def test_a_failed_run_leaves_a_dump_that_tells_as_much(tmp_path: Path) -> None:
+    path = tmp_path / "failed.dump"
+    settings = SoakSettings(design=resolve("sound", ["headless-slots-leak"]), **SMALL)  # type: ignore[arg-type]
+    report = run(settings, dump=path)
+    assert report.dump == str(path)
+    arena, header = load(path)
+    with arena:
+        assert [j.text for j in arena.judgements()] == [j.text for j in report.judgements]
+    assert header["report"]["verdict"] == "leak"
+
+
+def test_no_work_is_no_pass() -> None:
+    report = soak(seconds=0.05, objects=10, frames=16, faults={"page": 1.0}, churners=0)
+    assert report.counts["verified"] == 0
+    assert report.status == 4
+    assert "INCONCLUSIVE" in as_text(report)
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"workers": 0}, "workers"),
+        ({"workers": 99}, "too many"),
+        ({"cpus": 1000}, "cpus"),
+        ({"objects": 3, "workers": 2}, "objects"),
+        ({"frames": 4}, "too small"),
+        ({"fill": 1.5}, "fill"),
+        ({"faults": {"nosuch": 0.1}}, "nosuch"),
+        ({"lock": "rw"}, "lock"),
+        ({"seconds": 0}, "seconds"),
+        ({"delay_rate": 2.0}, "delay_rate"),
+        ({"ring": 100}, "ring"),
+        ({"churners": 4}, "churners"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_by_name(
+    settings: dict[str, object], word: str
+) -> None:
+    with pytest.raises(SettingsError, match=word):
+        SoakSettings(**settings)  # type: ignore[arg-type]
+
+
+# from outside: signals
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A soak that goes on until it is ended, as a command."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from z3fold_stress.cli import main; main()"),
+            *("soak", "--seconds", "300", "--workers", "2", "--objects", "400", "--seed", "3"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def children_at_work(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The soak's processes, once all of them are named: then they are at work."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        children = [
+            child
+            for child in psutil.Process(process.pid).children()
+            if child.is_running() and child.name().startswith("z3f-")
+        ]
+        if len(children) == 7:
+            return children
+        time.sleep(0.05)
+    raise AssertionError("the soak's processes did not start")
+
+
+def test_ctrl_c_ends_with_the_report(command: subprocess.Popen[str], tmp_path: Path) -> None:
+    children = children_at_work(command)
+    command.send_signal(signal.SIGINT)
+    output, errors = command.communicate(timeout=120)
+    assert command.returncode == 4
+    assert "INCONCLUSIVE: interrupted" in output
+    assert "Traceback" not in errors
+    assert not psutil.wait_procs(children, timeout=60)[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_when_the_parent_is_killed(command: subprocess.Popen[str]) -> None:
+    before = set(os.listdir("/dev/shm"))
+    children = children_at_work(command)
+    command.kill()
+    command.communicate(timeout=120)
+    assert not psutil.wait_procs(children, timeout=60)[1], "children outlive their parent"
+    assert set(os.listdir("/dev/shm")) == before
+
+
+def test_a_stopped_process_is_a_stall(command: subprocess.Popen[str]) -> None:
+    """Stopped again and again until it is caught inside an operation."""
+    worker = next(c for c in children_at_work(command) if c.name() == "z3f-worker-1")
+    deadline = time.monotonic() + 120
+    while command.poll() is None and time.monotonic() < deadline:
+        worker.suspend()
+        try:
+            command.wait(timeout=3)
+        except subprocess.TimeoutExpired:
+            worker.resume()
+            time.sleep(0.01)
+    output, _ = command.communicate(timeout=120)
+    assert command.returncode == 1, output
+    assert "stall" in output
+
+
+def test_a_segfault_is_a_crash_verdict(command: subprocess.Popen[str]) -> None:
+    worker = next(c for c in children_at_work(command) if c.name() == "z3f-worker-1")
+    worker.send_signal(signal.SIGSEGV)
+    output, _ = command.communicate(timeout=120)
+    assert command.returncode == 1
+    assert "FOUND: crash" in output
+    assert "signal 11" in output or "SIGSEGV" in output
+
+
+def test_a_kill_is_judged_rightly() -> None:
+    """A death inside the allocator is the verdict, one outside goes on: never anything else."""
+    report = soak(seconds=6, kill=True, kill_interval=0.05)
+    if report.judgements:
+        assert report.verdict in ("orphaned-lock", "crash"), as_text(report)
+        assert any(death["inside"] for death in report.deaths), as_text(report)
+    else:
+        assert report.status == 0
+        assert report.restarts == len(report.deaths)
+    assert report.deaths
+
+
+# minutes
+
+
+@pytest.mark.soak
+def test_ten_minutes_of_sound() -> None:
+    report = run(
+        SoakSettings(
+            workers=3,
+            migrators=1,
+            seconds=600,
+            seed=20190417,
+            faults={"page": 0.01, "slots": 0.01, "target": 0.02, "evict": 0.1, "trylock": 0.02},
+            delay_rate=0.001,
+        )
+    )
+    assert report.status == 0, as_text(report)
+    assert report.quiet_points > 100
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100))
+def test_a_hundred_kills(seed: int) -> None:
+    report = run(SoakSettings(workers=3, seconds=4, seed=seed, kill=True))
+    inside = any(death["inside"] for death in report.deaths)
+    assert report.status == (1 if inside else 0), as_text(report)
