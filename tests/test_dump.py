@@ -157,15 +157,23 @@ def test_truncated_anywhere_is_refused(saved: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_each_flipped_byte_of_the_image_is_noticed(saved: Path) -> None:
+def test_a_flipped_bit_of_the_image_never_goes_unnoticed(saved: Path) -> None:
+    """It is refused; or, as in a run of zeros that is copied from another, nothing changed."""
     magic, header, image = parts(saved)
     head = magic + json.dumps(header).encode() + b"\n"
+    content, refused = zlib.decompress(image), 0
     for at in range(0, len(image), max(1, len(image) // 60)):
         flipped = bytearray(image)
         flipped[at] ^= 0x10
         saved.write_bytes(head + flipped)
-        with pytest.raises(DumpError, match=r"damaged|truncated"):
-            load(saved)
+        try:
+            arena, _ = load(saved)
+        except DumpError:
+            refused += 1
+            continue
+        with arena:
+            assert bytes(arena.memory) == content
+    assert refused > 30
 
 
 BREAKS: list[tuple[str, Callable[[Path], object], str]] = [

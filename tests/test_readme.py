@@ -1,5 +1,6 @@
-"""The two command lines of the README, as a new user would type them: each works alone in a fresh
-checkout, makes its own environment, and can be run again. And what is packaged is what should be."""
+"""The two command lines of the README, as a new user would type them: each works alone in a
+fresh checkout, makes its own environment, and can be run again. What is packaged is what should
+be."""
 
 from __future__ import annotations
 

@@ -114,6 +114,21 @@ def test_spinning_without_progress_is_a_livelock(arena: Arena) -> None:
     assert "worker-1" in found[0].text
 
 
+def test_who_spins_for_one_that_gets_no_cpu_is_not_judged_soon(arena: Arena) -> None:
+    """One waits without a lock (for a queue to drain), the one who could end it is starved."""
+
+    class Starved(FakeProcess):
+        def cpu_times(self) -> tuple[float, float]:
+            return (0.0 if self.pid == 3 else FakeProcess.cpu, 0.0)
+
+    watch = Watcher(arena.layout, NAMES, STALL_TICKS, process=Starved)  # type: ignore[arg-type]
+    poke(arena, 2, depth=1)
+    poke(arena, 3, depth=1)
+    for _ in range(4 * STALL_TICKS):
+        FakeProcess.cpu += 0.05
+        assert watch.look() is None
+
+
 def test_a_task_that_gets_no_cpu_is_not_judged_soon(arena: Arena) -> None:
     watch = watcher(arena)
     poke(arena, 2, depth=1)

@@ -39,7 +39,6 @@ class _Pulse:
     """A task as seen at a tick."""
 
     progress: int = -1
-    depth: int = 0
     since: int = 0
     cpu_at_start: float | None = None
 
@@ -117,7 +116,7 @@ class Watcher:
         for task, state in running.items():
             pulse = self._pulses.setdefault(task, _Pulse())
             if state["depth"] == 0 or state["progress"] != pulse.progress:
-                self._pulses[task] = _Pulse(state["progress"], state["depth"], self._tick)
+                self._pulses[task] = _Pulse(state["progress"], self._tick)
                 continue
             waited = self._tick - pulse.since
             if waited < self.stall_ticks // 2:
@@ -147,6 +146,8 @@ class Watcher:
             return Alarm(Verdict.STALL, f"{who}, and its process is stopped")
         if state["waits_for"]:
             return self._judge_wait(task, state, waited, who)
+        if waited < PATIENCE * self.stall_ticks and self._someone_starves(task):
+            return None  # it may wait for one that only lacks a CPU
         if spent >= SPIN_SECONDS + self.slack:
             return Alarm(
                 Verdict.LIVELOCK, f"{who} for {spent:.1f} s of CPU time, without getting on"
@@ -172,10 +173,23 @@ class Watcher:
             return Alarm(Verdict.STALL, f"{what}, which nobody holds", lock)
         return None
 
+    def _someone_starves(self, but: int) -> bool:
+        """Whether another task is stuck inside an operation merely for want of a CPU."""
+        stuck = self._tick - self.stall_ticks // 2
+        return any(
+            task != but and pulse.since <= stuck and self._is_starved(task)
+            for task, pulse in self._pulses.items()
+        )
+
     def _is_starved(self, task: int) -> bool:
-        """Whether a task is ready to run but gets no CPU."""
+        """Whether a task is ready to run but gets next to no CPU."""
+        pulse = self._pulses.get(task)
+        if pulse is None or not self.layout.task_field(task, "depth"):
+            return False
         try:
             process = self.process(self.layout.task_field(task, "pid"))
-            return bool(process.status() == psutil.STATUS_RUNNING)
+            spent = sum(process.cpu_times()[:2]) - (pulse.cpu_at_start or 0.0)
+            ready = process.status() == psutil.STATUS_RUNNING
         except psutil.Error:
             return False
+        return ready and (pulse.cpu_at_start is None or spent < SPIN_SECONDS)
