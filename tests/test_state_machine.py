@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from model import CHUNK_SIZE, LARGEST_BUDDY, PAGE_SIZE, Buddy, Model, Object
+from model import CHUNK_SIZE, HEADER_CHUNKS, LARGEST_BUDDY, PAGE_SIZE, Buddy, Model, Object
 from placement import place
 
 from z3fold_stress import Arena, Handle, Pool
@@ -103,6 +103,41 @@ class PlacementMachine(RuleBasedStateMachine):
         self.live.append(pair)
         self.write(pair)
 
+    @precondition(lambda self: len(self.held()) < 5)
+    @rule(chunks=st.tuples(st.integers(15, 30), st.integers(8, 15), st.integers(5, 10)))
+    def sandwich(self, chunks: tuple[int, int, int]) -> None:
+        """Where there is an empty page to be had: a first, a last, a middle, which is mapped."""
+        for n in chunks:
+            self.alloc(n * CHUNK_SIZE, 0, False, False)
+        if self.live:
+            self.hold(self.live[-1])
+
+    @precondition(
+        lambda self: any(p.object.page and p.object.page.middle_mapped for p in self.live)
+    )
+    @rule(data=st.data())
+    def free_around_a_mapped_middle(self, data: st.DataObject) -> None:
+        pages = [p.object.page for p in self.live if p.object.page and p.object.page.middle_mapped]
+        page = data.draw(st.sampled_from(pages))
+        for pair in tuple(self.live):
+            if pair.object.page is page and not pair.maps:
+                self.free_pair(pair, 0)
+        self.drain(0)
+
+    def rooms_before_a_mapped_middle(self) -> list[int]:
+        pages = {pair.object.page for pair in self.live if pair.maps} - {None}
+        return [
+            page.start_middle - HEADER_CHUNKS
+            for page in pages
+            if page.middle_mapped and Buddy.FIRST not in page.objects
+        ]
+
+    @precondition(lambda self: self.rooms_before_a_mapped_middle())
+    @rule(data=st.data(), more=st.integers(-1, 2))
+    def alloc_before_a_mapped_middle(self, data: st.DataObject, more: int) -> None:
+        room = data.draw(st.sampled_from(self.rooms_before_a_mapped_middle()))
+        self.alloc(max(1, room + more) * CHUNK_SIZE, 0, False, False)
+
     def mark_overlaps(self, new: Pair) -> None:
         begin, end = self.span(new)
         for pair in self.live:
@@ -130,12 +165,12 @@ class PlacementMachine(RuleBasedStateMachine):
         if page is not None and pair.object.buddy is Buddy.MIDDLE:
             page.middle_mapped = pair.maps > 0 and not self.posted
 
-    @precondition(lambda self: any(not pair.maps for pair in self.live))
-    @rule(data=st.data(), cpu=st.integers(0, CPUS - 1), beside=st.booleans())
-    def free(self, data: st.DataObject, cpu: int, beside: bool) -> None:
-        pairs = [pair for pair in self.live if not pair.maps]
-        held = [p for p in pairs if p.object.page and p.object.page.middle_mapped]
-        pair = data.draw(st.sampled_from(held if beside and held else pairs))
+    @precondition(lambda self: len(self.held()) < len(self.live))
+    @rule(data=st.data(), cpu=st.integers(0, CPUS - 1))
+    def free(self, data: st.DataObject, cpu: int) -> None:
+        self.free_pair(data.draw(st.sampled_from([p for p in self.live if not p.maps])), cpu)
+
+    def free_pair(self, pair: Pair, cpu: int) -> None:
         self.live.remove(pair)
         self.arena.cpu = cpu
         self.pool.free(pair.handle)
@@ -154,22 +189,24 @@ class PlacementMachine(RuleBasedStateMachine):
             assert pair.overlapped or view == pair.contents
         self.unmapped(pair)
 
+    def held(self) -> list[Pair]:
+        return [pair for pair in self.live if pair.maps]
+
     @precondition(lambda self: self.live and sum(pair.maps for pair in self.live) < 7)
-    @rule(data=st.data(), prefer=st.sampled_from(["any", "middle", "mapped"]))
-    def map_and_hold(self, data: st.DataObject, prefer: str) -> None:
-        middle = [p for p in self.live if p.object.page and p.object.buddy is Buddy.MIDDLE]
-        mapped = [p for p in middle if p.maps]
-        preferred = {"any": self.live, "middle": middle, "mapped": mapped}[prefer]
-        pair = data.draw(st.sampled_from(preferred or self.live))
+    @rule(data=st.data(), again=st.booleans())
+    def map_and_hold(self, data: st.DataObject, again: bool) -> None:
+        self.hold(data.draw(st.sampled_from(again and self.held() or self.live)))
+
+    def hold(self, pair: Pair) -> None:
         self.arena.call(Call.CALL_MAP, self.pool.offset, pair.handle.offset)
         pair.maps += 1
         if pair.object.page is not None and pair.object.buddy is Buddy.MIDDLE:
             pair.object.page.middle_mapped = True
 
-    @precondition(lambda self: any(pair.maps for pair in self.live))
+    @precondition(lambda self: self.held())
     @rule(data=st.data())
     def unmap(self, data: st.DataObject) -> None:
-        pair = data.draw(st.sampled_from([pair for pair in self.live if pair.maps]))
+        pair = data.draw(st.sampled_from(self.held()))
         self.arena.call(Call.CALL_UNMAP, self.pool.offset, pair.handle.offset)
         pair.maps -= 1
         self.unmapped(pair)

@@ -78,7 +78,7 @@ def test_columns_in_any_order_and_the_optional_ones(path: Path) -> None:
         b"0,A,9,,,22\r\n"
         b",F,7\r\n"
         b"-1,D,-1,0,2,0\r\n"
-        b"D\r\n".replace(b"D\r\n", b",D\r\n", 1)[-4:]
+        b",D"
     )
     assert read(path) == [
         Row(3, "A", 7, 100, 3, 0, 1),

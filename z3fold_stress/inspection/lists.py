@@ -74,17 +74,17 @@ class Lists:
     def _pool(self, number: int) -> None:
         at = self.layout.pool_offset(number)
         lists = self.layout.get("pool", at, "percpu")
-        index = 0
-        for cpu in range(self.layout.arena("nr_cpus")):
-            for chunks in range(TOTAL_CHUNKS):
-                name = f"unbuddied, CPU {cpu}, {chunks} chunks"
-                view = self._walk(name, number, lists + index * LIST_HEAD, 0)
-                index += 1
-                if view.entries or view.damage:
-                    self.views.append(view)
-                if view.damage and not self._is_link(lists):
-                    view.name = "unbuddied"  # the array itself is out of the arena
-                    break
+        heads = self.layout.arena("nr_cpus") * TOTAL_CHUNKS
+        if not (self._is_link(lists) and self._is_link(lists + (heads - 1) * LIST_HEAD)):
+            damage = f"the lists of all CPUs would be at 0x{lists:x}, out of the arena"
+            self.views.append(ListView("unbuddied", number, damage=damage))
+            heads = 0
+        for index in range(heads):
+            cpu, chunks = divmod(index, TOTAL_CHUNKS)
+            name = f"unbuddied, CPU {cpu}, {chunks} chunks"
+            view = self._walk(name, number, lists + index * LIST_HEAD, 0)
+            if view.entries or view.damage:
+                self.views.append(view)
         work = offset_in("header", "work_next")
         for name, field_, inside in (
             ("stale", "stale_next", 0),

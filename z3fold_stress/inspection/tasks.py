@@ -195,7 +195,9 @@ class Tasks:
             while (task := next((o for o in after[path[-1]] if o in after), 0)) not in (0, *path):
                 path.append(task)
             if task:
-                return path[path.index(task) :]
+                ring = path[path.index(task) :]
+                first = ring.index(min(ring))
+                return ring[first:] + ring[:first]
         return []
 
 

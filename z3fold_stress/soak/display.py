@@ -52,7 +52,7 @@ class PlainLines:
             f"{soak.elapsed:7.1f} s  {rate('alloc', counts['alloc']):>10,.0f} allocs/s  "
             f"{rate('maps', counts['verified']):>10,.0f} maps/s  "
             f"migrated {counts['migrated']:,}, -EAGAIN {counts['eagain']:,}, "
-            f"evicted {counts['evict']:,}, quiet points {soak.quiet_points}",
+            f"evicted {counts['evict']:,}, quiet points {soak.course.quiet_points}",
             flush=True,
         )
 
@@ -106,7 +106,7 @@ class LiveTable:
     def _table(self, soak: Soak) -> Table:
         counts = soak.statistics.counts()
         reasons = ", ".join(f"{k} {n:,}" for k, n in soak.statistics.reasons().items()) or "none"
-        density = soak.density.get("objects_per_page", 0.0)
+        density = soak.course.density.get("objects_per_page", 0.0)
         retries = ", ".join(
             f"{i}: {n:,}" for i, n in enumerate(soak.statistics.moved_after()) if n and i
         )
@@ -116,8 +116,8 @@ class LiveTable:
             caption=f"migrated {counts['migrated']:,}   -EAGAIN {counts['eagain']:,} ({reasons})\n"
             f"moved after retries: {retries or 'none needed one'}   "
             f"put back {counts['putback']:,}   evicted {counts['evict']:,}\n"
-            f"objects a page {density:.2f}   quiet points {soak.quiet_points}   "
-            f"killed {len(soak.deaths)}   (Ctrl-C ends with the report)",
+            f"objects a page {density:.2f}   quiet points {soak.course.quiet_points}   "
+            f"killed {len(soak.course.deaths)}   (Ctrl-C ends with the report)",
             caption_justify="left",
         )
         table.add_column("process")

@@ -3,17 +3,31 @@ text for people and as JSON for programs."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from z3fold_stress import _live
 from z3fold_stress.judgement import AuditFinding, Judgement
-from z3fold_stress.soak.statistics import LockNumbers
+from z3fold_stress.soak.death import Death
+from z3fold_stress.soak.processes import Member
+from z3fold_stress.soak.settings import SoakSettings
+from z3fold_stress.soak.statistics import LockNumbers, Statistics
 
-if TYPE_CHECKING:
-    from z3fold_stress.soak.supervisor import Soak
+__all__ = ["Course", "SoakReport"]
 
-__all__ = ["SoakReport"]
+
+@dataclass(slots=True)
+class Course:
+    """What happened in a run, apart from what the arena records."""
+
+    seconds: float = 0.0
+    interrupted: bool = False
+    quiet_points: int = 0
+    restarts: int = 0
+    deaths: list[Death] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
+    density: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +57,39 @@ class SoakReport:
     dump: str | None = None
 
     @classmethod
-    def of(cls, soak: Soak) -> SoakReport:
+    def of(
+        cls,
+        settings: SoakSettings,
+        course: Course,
+        members: Iterable[Member],
+        statistics: Statistics,
+        judgements: list[Judgement],
+    ) -> SoakReport:
         """Read everything while the arena is still there."""
-        statistics, layout = soak.statistics, soak.layout
-        judgements = soak.judgements()
+        names = {member.task: member.name for member in members}
+        workers = [m for m in members if m.role == _live.Role.ROLE_WORKER]
         return cls(
-            design=soak.settings.design.name,
-            seed=soak.settings.seed,
-            seconds=round(soak.seconds, 2),
+            design=settings.design.name,
+            seed=settings.seed,
+            seconds=round(course.seconds, 2),
             judgements=judgements,
-            findings=soak.findings,
-            interrupted=soak.interrupted,
+            findings=course.findings,
+            interrupted=course.interrupted,
             counts=statistics.counts(),
             reasons=statistics.reasons(),
             refusals=statistics.refusals(),
             moved_after=statistics.moved_after(),
             locks=statistics.locks(),
-            density=soak.density,
-            workers={
-                member.name: layout.task_field(task, "progress")
-                for task, member in soak.members.items()
-                if member.role == _live.Role.ROLE_WORKER
-            },
+            density=course.density,
+            workers={m.name: statistics.layout.task_field(m.task, "progress") for m in workers},
             deaths=[
                 {"name": d.name, "signal": d.signal, "inside": d.inside, "text": d.text}
-                for d in soak.deaths
+                for d in course.deaths
             ],
-            restarts=soak.restarts,
-            quiet_points=soak.quiet_points,
-            command=command_of(soak),
-            events=last_events(soak, judgements) if judgements else [],
+            restarts=course.restarts,
+            quiet_points=course.quiet_points,
+            command=command_of(settings),
+            events=last_events(statistics, names, judgements[0]) if judgements else [],
         )
 
     @property
@@ -119,9 +136,8 @@ class SoakReport:
         }
 
 
-def command_of(soak: Soak) -> str:
+def command_of(s: SoakSettings) -> str:
     """A command line that runs the same soak again (a soak is not replayed bit for bit)."""
-    s = soak.settings
     words = ["z3fold-stress soak", f"--design {s.design.name}", f"--seed {s.seed}"]
     words += [f"--workers {s.workers}", f"--migrators {s.migrators}"]
     words.append(f"--operations {s.operations}" if s.operations else f"--seconds {s.seconds:g}")
@@ -135,21 +151,21 @@ def command_of(soak: Soak) -> str:
     return " ".join(words)
 
 
-def last_events(soak: Soak, judgements: list[Judgement], most: int = 16) -> list[str]:
-    """The recorder's last events around the page of the first verdict, else of its task, else
-    of everyone."""
-    events = soak.layout.all_events()
-    first = judgements[0]
-    pfn = soak.layout.pfn(first.page) if first.page else None
+def last_events(
+    statistics: Statistics, names: dict[int, str], first: Judgement, most: int = 16
+) -> list[str]:
+    """The recorder's last events around the page of a verdict, else of its task, else of
+    everyone."""
+    events = statistics.layout.all_events()
+    pfn = statistics.layout.pfn(first.page) if first.page else None
     near = [e for e in events if pfn is not None and (e.page == pfn or first.page in (e.a, e.b))]
     if not near:
         near = [e for e in events if e.task == first.task] or events
     near = near[-most:]
     end = near[-1].ticks if near else 0
-    names = {task: member.name for task, member in soak.members.items()} | {1: "supervisor"}
     return [
-        f"{-(end - e.ticks) / soak.statistics.ticks_per_ns / 1000:12.1f} us  "
-        f"{names.get(e.task, str(e.task)):<16} {e.op:<10} "
+        f"{-(end - e.ticks) / statistics.ticks_per_ns / 1000:12.1f} us  "
+        f"{names.get(e.task, 'supervisor'):<16} {e.op:<10} "
         f"{'' if e.page is None else f'page {e.page}':<10} "
         f"0x{e.a:x} {e.b:#x}" + (f"  = {e.ret}" if e.ret else "")
         for e in near

@@ -21,9 +21,9 @@ from z3fold_stress.dump import save
 from z3fold_stress.errors import VerdictError
 from z3fold_stress.judgement import AuditFinding, Judgement
 from z3fold_stress.sizes import sizes as draw_sizes
-from z3fold_stress.soak.death import Death, judge_death
+from z3fold_stress.soak.death import judge_death
 from z3fold_stress.soak.processes import Member, cast, run_member
-from z3fold_stress.soak.report import SoakReport
+from z3fold_stress.soak.report import Course, SoakReport
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import Statistics
 from z3fold_stress.soak.watch import PATIENCE, Watcher
@@ -59,13 +59,7 @@ class Soak:
         self.on_tick = on_tick or (lambda soak: None)
         self.members = {member.task: member for member in cast(settings)}
         self.processes: dict[int, Any] = {}
-        self.interrupted = False
-        self.findings: list[AuditFinding] = []
-        self.deaths: list[Death] = []
-        self.restarts = 0
-        self.quiet_points = 0
-        self.seconds = 0.0
-        self.density: dict[str, float] = {}
+        self.course = Course()
         self._began = 0.0
         self._last_look = 0.0
         self._fatal_since: float | None = None
@@ -108,7 +102,7 @@ class Soak:
                     signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self.interrupted = True
+        self.course.interrupted = True
 
     # processes
 
@@ -151,7 +145,7 @@ class Soak:
 
     def _wait_for_start(self) -> None:
         """All workers parked at their first quiet point; then off they go together."""
-        while not self.interrupted:
+        while not self.course.interrupted:
             states = {task: self._state(task) for task in self.members}
             if all(state != STATE.TASK_STARTING for state in states.values()):
                 break
@@ -176,7 +170,7 @@ class Soak:
 
     def _done(self) -> bool:
         """Whether the run has come to its end, by time, operations or a signal."""
-        if self.over or self.interrupted:
+        if self.over or self.course.interrupted:
             return True
         if self.settings.operations:
             return all(
@@ -205,7 +199,7 @@ class Soak:
             if self.elapsed >= next_quiet:
                 self._quiet_point()
                 next_quiet = self.elapsed + settings.quiet_interval
-        self.seconds = self.elapsed
+        self.course.seconds = self.elapsed
 
     def _declare(self, verdict: Verdict, where: str, text: str, lock: int = 0) -> None:
         kind = list(Verdict).index(verdict) + 1
@@ -239,13 +233,13 @@ class Soak:
                 )
             self.layout.poke("task", self.layout.task_offset(task), state=STATE.TASK_DEAD)
             death = judge_death(self.layout, member, -process.exitcode)
-            self.deaths.append(death)
+            self.course.deaths.append(death)
             if death.verdict == Verdict.CRASH and self._told_of_crash(task):
                 continue
             if death.verdict is not None:
                 self._declare(death.verdict, death.inside or "outside", death.text, death.lock)
             elif not self.over:
-                self.restarts += 1
+                self.course.restarts += 1
                 self._start(member, recover=True)
 
     def _told_of_crash(self, task: int) -> bool:
@@ -273,7 +267,7 @@ class Soak:
     def _wait_until(self, ready: Callable[[], bool]) -> bool:
         """Wait for that, under watch; false when the run ended meanwhile."""
         while not ready():
-            if self.over or self.interrupted:
+            if self.over or self.course.interrupted:
                 return False
             time.sleep(0.005)
             self._slow_tick()
@@ -297,24 +291,24 @@ class Soak:
             self._set_pause(2)
             if self._wait_until(lambda: self._parked(tuple(_live.Role))):
                 self._audit_quiet(probe=True)
-                self.density = self.statistics.density()
-                self.quiet_points += 1
+                self.course.density = self.statistics.density()
+                self.course.quiet_points += 1
         self._set_pause(0)
 
     def _audit_quiet(self, probe: bool) -> bool:
         """Audit, and where all is well ask some pages to move; true when nothing was found."""
         self._take(self.arena.audit())
-        if self.findings or not probe:
-            return not self.findings
+        if self.course.findings or not probe:
+            return not self.course.findings
         try:
             self.arena.call(_live.Call.CALL_PROBE, self.pool, PROBED_PAGES)
         except VerdictError:
             return False
         self._take(self.arena.audit())
-        return not self.findings
+        return not self.course.findings
 
     def _take(self, findings: list[AuditFinding]) -> None:
-        self.findings.extend(findings)
+        self.course.findings.extend(findings)
         if findings and not self.layout.arena("nr_verdicts"):
             first = findings[0]
             kind = list(Verdict).index(first.verdict) + 1
@@ -336,8 +330,8 @@ class Soak:
             at = self.layout.pool_offset(0) + _live.fields()["pool"][1][name][0]
             self.layout.poke("workqueue", at, worker=0)
         if not clean:
-            if not self.findings:
-                self.findings.extend(f for f in self.arena.audit() if not self._aftermath(f))
+            if not self.course.findings:
+                self.course.findings.extend(f for f in self.arena.audit() if not self._aftermath(f))
             return
         with contextlib.suppress(VerdictError):  # it is in the arena's record, as any other
             self._account()
@@ -351,14 +345,14 @@ class Soak:
         """Drain, audit, free everything, and see that nothing is left."""
         call = self.arena.call
         call(_live.Call.CALL_DRAIN, self.pool, 2**64 - 1)
-        self.density = self.statistics.density()
+        self.course.density = self.statistics.density()
         if not self._audit_quiet(probe=True):
             return
         call(_live.Call.CALL_RELEASE_OBJECTS, self.pool)
         call(_live.Call.CALL_DRAIN, self.pool, 2**64 - 1)
         self._take(self.arena.audit())
         pool = self.layout.pool(0)
-        if not self.findings and (pool["pages_nr"] or pool["slots_nr"]):
+        if not self.course.findings and (pool["pages_nr"] or pool["slots_nr"]):
             self._declare(
                 Verdict.LEAK,
                 "end of the run",
@@ -406,7 +400,13 @@ class Soak:
 
     def _report(self) -> SoakReport:
         """The report; with something found and a place for it, the arena is saved."""
-        report = SoakReport.of(self)
+        report = SoakReport.of(
+            self.settings,
+            self.course,
+            list(self.members.values()),
+            self.statistics,
+            self.judgements(),
+        )
         if not report.judgements or self.dump is None:
             return report
         report = replace(report, dump=str(self.dump))
