@@ -273,7 +273,7 @@ def test_verdict_and_finding_lead_to_their_page(arena: Arena, pool: Pool) -> Non
     assert not view.clean()
     assert view.suspects() == [other, page]
     assert view.verdicts()[0]["says"].startswith("use-after-free: it was touched")
-    assert view.audit()[0]["says"].endswith(f"(audit rule 13), page {page}")
+    assert f"(audit rule 13), page {page}\n" in section_text(view, "audit")
     assert [f["rule"] for f in view.page(page)["audit"]] == [13]
     assert "it was touched" in page_text(view, other)
     assert f"!{page} " in section_text(view, "pages", 16)

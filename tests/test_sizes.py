@@ -96,7 +96,7 @@ def test_forms_of_a_file(path: Path, content: bytes) -> None:
         (b"10,20\n", "line 1: '10,20' is no size"),
         (b"12.5\n", "line 1: '12.5' is no size"),
         (b"-5\n", "line 1: '-5' is no size"),
-        (b"10\n\xff\x00\x80\n", "line 2: '\\\\xff\\x00\\\\x80' is no size"),
+        (b"10\n\xff\x00\x80\n", "line 2: '\\xff\\x00\\x80' is no size"),
         (b"\xd9\xa3\n", "is no size"),
         (b"10\n\n0\n", "line 3: size 0 is out of range; sizes are from 1 to 4096"),
         (b"4097\n", "line 1: size 4097 is out of range"),
@@ -115,7 +115,7 @@ def test_bad_file_is_refused(path: Path, content: bytes, says: str) -> None:
 
 def test_junk_is_refused(path: Path) -> None:
     path.write_bytes(os.urandom(5000))
-    with pytest.raises(SettingsError, match="no size|out of range"):
+    with pytest.raises(SettingsError, match=r"no size|out of range"):
         sizes(str(path), 10, 0)
 
 
@@ -133,5 +133,5 @@ def test_what_cannot_be_read_is_refused(path: Path, tmp_path: Path) -> None:
 def test_misspelt_distribution_is_named() -> None:
     with pytest.raises(SettingsError, match="did you mean 'bimodal'"):
         sizes("bimodel", 10, 0)
-    with pytest.raises(SettingsError, match="distributions are uniform, zswap, bimodal$"):
+    with pytest.raises(SettingsError, match=r"distributions are uniform, zswap, bimodal$"):
         sizes("", 10, 0)

@@ -92,9 +92,9 @@ def _read(path: str) -> array[int]:
         if not line or (not known and line.lower() == b"size"):
             continue
         if not line.isdigit():
-            text = raw[:24].decode("ascii", "backslashreplace")
+            text = repr(raw[:24])[1:]
             raise SettingsError(
-                f"{path}, line {number}: {text!r} is no size; "
+                f"{path}, line {number}: {text} is no size; "
                 f"write one whole number from 1 to {LARGEST} a line"
             )
         if len(line) > 9 or not 1 <= int(line) <= LARGEST:

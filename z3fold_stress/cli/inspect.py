@@ -48,11 +48,12 @@ def inspect_dump(dump: Path, page: int | None, sections: tuple[str, ...], as_jso
             click.echo(page_text(view, page), nl=False)
         else:
             click.echo(_origin(dump, header))
+            most = None if sections else FOLDED_LINES
             for section in sections or SECTIONS:
-                click.echo()
-                click.echo(
-                    section_text(view, section, None if sections else FOLDED_LINES), nl=False
-                )
+                click.echo(f"\n{section_text(view, section, most)}", nl=False)
+            if not sections:
+                suspect = next(iter(view.suspects()), 0)
+                click.echo(f"\nAll about one page: z3fold-stress inspect {dump} --page {suspect}")
         return 0 if view.clean() else 1
 
 

@@ -119,9 +119,7 @@ class Inspection:
         if self._audit is None:
             self._audit = _audit_apart(self.arena)
             for finding in self._audit:
-                page = self.layout.pfn(finding.get("page", 0))
-                if page is not None:
-                    finding["says"] += f", page {page}"
+                finding["page_number"] = self.layout.pfn(finding.get("page", 0))
         return self._audit
 
     def tasks(self) -> list[dict[str, Any]]:

@@ -73,7 +73,16 @@ def overview(view: Inspection, most: int | None) -> list[str]:
 
 
 def _said(items: list[dict[str, Any]], section: str, most: int | None) -> list[str]:
-    lines = [f"  {item['says']}" for item in items]
+    """What was found, the same of several pages in one line."""
+    grouped: dict[str, list[Any]] = {}
+    for item in items:
+        grouped.setdefault(item["says"], []).append(item.get("page_number"))
+    lines = []
+    for says, numbers in grouped.items():
+        known = [number for number in numbers if number is not None]
+        times = f", {len(numbers)} times" if len(numbers) > 1 else ""
+        pages_ = f", page{'s' if len(known) > 1 else ''} {_runs(known)}" if known else ""
+        lines.append(f"  {says}{times}{pages_}")
     if most is not None and len(lines) > most:
         kinds = Counter(item["verdict"] for item in items)
         summary = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
@@ -210,7 +219,7 @@ def slots(view: Inspection, most: int | None) -> list[str]:
 def _event_lines(view: Inspection, found: list[dict[str, Any]]) -> list[str]:
     rows = [
         [
-            f"-{event['before_end_us']:,.1f}",
+            f"{-event['before_end_us'] or 0.0:,.1f}",
             view.who(event["task"]),
             event["op"],
             "-" if event["page"] is None else event["page"],
@@ -286,7 +295,7 @@ def page_text(view: Inspection, number: int) -> str:
         lines += ["Its locks:", *_lock_lines(view, told["locks"])]
     for title, name in (("Verdicts on it", "verdicts"), ("The audit on it", "audit")):
         if told[name]:
-            lines += [f"{title}:", *(f"  {item['says']}" for item in told[name])]
+            lines += [f"{title}:", *_said(told[name], name, None)]
     lines.append("Last events around it:")
     lines += _event_lines(view, told["events"]) if told["events"] else ["  none is recorded"]
     return "\n".join(lines) + "\n"
