@@ -12,6 +12,9 @@ from z3fold_stress.verdicts import Verdict
 __all__ = ["AuditFinding", "Judgement", "verdict_of"]
 
 _VERDICTS = tuple(Verdict)
+_OPS = {
+    int(value): name.removeprefix("OP_").lower() for name, value in _live.Op.__members__.items()
+}
 
 
 def verdict_of(kind: int) -> Verdict:
@@ -20,8 +23,8 @@ def verdict_of(kind: int) -> Verdict:
 
 
 def op_name(op: int) -> str:
-    """``migrate_pages`` for OP_MIGRATE_PAGES; empty for none."""
-    return "" if op == 0 else _live.Op(op).name.removeprefix("OP_").lower()
+    """``migrate_pages`` for OP_MIGRATE_PAGES; empty for none. A damaged arena may hold any."""
+    return "" if op == 0 else _OPS.get(op, f"operation {op}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,10 @@ class Event:
 
 
 def class_name(lock_class: int) -> str:
-    return _live.LockClass(lock_class).name.removeprefix("LC_").lower()
+    """``page`` for LC_PAGE; a damaged arena may hold any number."""
+    member = _live.LockClass.__members__
+    names = {int(value): name.removeprefix("LC_").lower() for name, value in member.items()}
+    return names.get(lock_class, f"class {lock_class}")
 
 
 class Layout:

@@ -123,7 +123,7 @@ cdef void audit_frame(audit_t *a, page_t *p) noexcept nogil:
     if p.mapping == 0 and n.pool == 0 and n.isolated == 0:
         find(a, 21, V_LEAK, page, 0, "the frame is allocated, and nobody knows it")
         return
-    if p.mapping and read_once64(<u64 *>at(p.mapping)) == 0:
+    if p.mapping and (bad_link(p.mapping) or read_once64(<u64 *>at(p.mapping)) == 0):
         find(a, 25, V_USE_AFTER_FREE, page, 0, "the page is movable, but its mapping is gone")
         return
     if test_bit(PAGE_STALE, &p.private) or n.stale:

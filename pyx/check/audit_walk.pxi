@@ -57,7 +57,7 @@ cdef inline frame_note_t *note(audit_t *a, u64 page) noexcept nogil:
 cdef u64 next_entry(audit_t *a, u64 link, u64 head, u32 *steps, const char *what) noexcept nogil:
     """The entry after this one; 0 at the end of the list, or where it is torn."""
     cdef u64 next_ = node(link).next
-    if bad_link(next_) or node(next_).prev != link:
+    if bad_link(next_) or next_ > last_link or node(next_).prev != link:
         find(a, 15, V_LIST_CORRUPTION, page_of_address(link), 0,
              what, link, next_, node(next_).prev if not bad_link(next_) else 0)
         return 0
@@ -151,6 +151,11 @@ cdef void walk_pools(audit_t *a) noexcept nogil:
         pool = pool_number(i)
         if pool.state == POOL_NONE:
             continue
+        if pool.percpu < H.percpu or pool.percpu >= H.memmap:
+            find(a, 15, V_LIST_CORRUPTION, 0, 0,
+                 "the per-CPU lists of pool %llu are at 0x%llx, where there are none",
+                 i, pool.percpu)
+            continue
         for cpu in range(nr_cpus):
             for index in range(TOTAL_CHUNKS):
                 walk_headers(a, unbuddied_list(pool, cpu, index), i, cpu, index)
@@ -168,6 +173,10 @@ cdef void audit_map(audit_t *a, map_t *m, u32 task) noexcept nogil:
     cdef z3fold_header *zhdr
     cdef u64 page
     if m.handle & 1 or m.page == 0:
+        return
+    if not is_frame(m.page):
+        find(a, 14, V_INVARIANT, 0, m.handle, "task %llu has 0x%llx mapped, which is no page",
+             task, m.page)
         return
     note(a, m.page).maps += 1
     zhdr = header_at(m.page)

@@ -13,6 +13,7 @@ import click
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.settings import FAULTS, LOCK_KINDS
+from z3fold_stress.soak import Soak, SoakReport, as_text
 from z3fold_stress.soak.settings import SoakSettings, available_cpus
 
 
@@ -137,25 +138,22 @@ def soak(
     path = None if no_dump else dump or Path(f"z3fold-stress-{settings.seed}.dump")
     if path is not None and not os.access(path.parent, os.W_OK):
         raise SettingsError(f"no dump can be written to {path.parent}: give --dump or --no-dump")
-    report = _run(settings, path, as_json)
+    report = _run(Soak(settings, dump=path), as_json)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=1))
     else:
-        from z3fold_stress.soak import as_text
-
         click.echo(as_text(report), nl=False)
     sys.exit(report.status)
 
 
-def _run(settings: SoakSettings, dump: Path | None, as_json: bool) -> Any:
-    from z3fold_stress.soak import run
-
+def _run(soak: Soak, as_json: bool) -> SoakReport:
     if as_json:
-        return run(settings, dump=dump)
+        return soak.run()
     from rich.console import Console
 
     from z3fold_stress.soak.display import LiveTable, PlainLines
 
+    settings = soak.settings
     console = Console()
     click.echo(
         f"soak of {settings.design.name}: {settings.workers} workers, {settings.migrators} "
@@ -167,6 +165,6 @@ def _run(settings: SoakSettings, dump: Path | None, as_json: bool) -> Any:
             f"note: {settings.lock} locks with more processes than CPUs are hundreds of times "
             "slower: the next in line is usually not running"
         )
-    display: LiveTable | PlainLines = LiveTable(console) if console.is_terminal else PlainLines()
-    with display:
-        return run(settings, display, dump)
+    with LiveTable(console) if console.is_terminal else PlainLines() as display:
+        soak.on_tick = display
+        return soak.run()

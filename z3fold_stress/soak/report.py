@@ -55,6 +55,8 @@ class SoakReport:
     events: list[str]
     """The last events around the failing page, or of all tasks."""
     dump: str | None = None
+    dump_failed: str | None = None
+    """Why the arena could not be saved."""
 
     @classmethod
     def of(

@@ -409,9 +409,12 @@ class Soak:
         )
         if not report.judgements or self.dump is None:
             return report
-        report = replace(report, dump=str(self.dump))
-        save(self.arena, self.dump, report.to_json())
-        return report
+        told = replace(report, dump=str(self.dump))
+        try:
+            save(self.arena, self.dump, told.to_json())
+        except OSError as error:
+            return replace(report, dump_failed=f"{self.dump}: {error.strerror}")
+        return told
 
     # for the report and the display
 

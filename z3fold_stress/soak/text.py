@@ -117,6 +117,8 @@ def _rest(report: SoakReport) -> list[str]:
     lines.append("Workers: " + ", ".join(f"{k} {n:,}" for k, n in report.workers.items()))
     if report.dump:
         lines.append(f"Dump: {report.dump}   (z3fold-stress inspect {report.dump})")
+    if report.dump_failed:
+        lines.append(f"The arena could NOT be saved: {report.dump_failed}")
     lines.append(f"Seed {report.seed}. Again: {report.command}")
     return lines
 
