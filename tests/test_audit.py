@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from placement import place
 
 from z3fold_stress import Arena, Handle, Pool, Verdict, VerdictError
 from z3fold_stress._live import Call, fields
 from z3fold_stress.layout import Layout
+from z3fold_stress.soak.settings import SoakSettings
 
 CHUNK = 64
 LIST_HEAD = 16
@@ -407,8 +409,8 @@ def queue_lock_is_held(h: Healthy) -> None:
 
 
 @breaks(19, Verdict.LOCK_MISUSE)
-def slots_lock_has_a_reader(h: Healthy) -> None:
-    h.layout.poke("slots", h.slots("full"), lock=0x400)
+def slots_lock_is_held(h: Healthy) -> None:
+    h.layout.poke("slots", h.slots("full"), lock=3)
 
 
 @breaks(20, Verdict.LOCK_MISUSE)
@@ -530,13 +532,12 @@ def test_findings_are_limited_on_request(healthy: Healthy) -> None:
 # Objects of the table: handles and payloads
 
 
-def worked(arena: Arena, **mix: int) -> Pool:
+def worked(arena: Arena) -> Pool:
     """A pool on which a soak's worker has done some hundred operations."""
     pool = Pool(arena)
     sizes = array("H", [16, 17, 100, 700, 1200, 2000, 4000])
-    rates = {"alloc": 2**32 - 1, "free": 2**30, "rewrite": 2**30, "atomic": 0, "linger": 0} | mix
-    rates = {f"{name}_below": rate for name, rate in rates.items()}
-    arena.engine.worker({"pool": pool.offset, "operations": 400, **rates}, sizes)
+    mix = SoakSettings(fill=0.8, linger=0.0).mix(pool.offset) | {"operations": 400}
+    arena.engine.worker(mix, sizes)
     return pool
 
 
@@ -547,15 +548,8 @@ def live_objects(arena: Arena) -> list[int]:
 
 
 def payload_of(arena: Arena, at: int) -> int:
-    """Where the contents of an object of the table are; only for first and headless ones."""
-    handle = arena.layout.get("object", at, "handle")
-    if handle & 1:
-        return handle & ~1
-    page = arena.layout.word(handle) & ~0xFFF
-    header = arena.layout.read("header", page)
-    buddy = (arena.layout.word(handle) - header["first_num"]) & 3
-    chunk = {1: 2, 2: header["start_middle"], 3: 64 - header["last_chunks"]}[buddy]
-    return page + chunk * CHUNK
+    """Where the contents of an object of the table are."""
+    return sum(place(arena, arena.layout.get("object", at, "handle")))
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from z3fold_stress.defects import DEFECTS
 
 POOL_LIVE = 1
 CHUNK = 64
-READER = 0x400
+OWNER = 0x3FF  # the bits of a lock word that name its owner
+NOBODY = 4  # a task that nobody plays, and that may hold a lock for ever
 
 
 @dataclass
@@ -58,6 +59,9 @@ class Stage:
 
     def header(self, page: int) -> int:
         return self.layout.frame_offset(page)
+
+    def page_lock(self, page: int) -> int:
+        return self.header(page) + fields()["header"][1]["page_lock"][0]
 
     def audit(self) -> None:
         """Audit now, and remember what it says: later steps may mend it."""
@@ -190,14 +194,13 @@ def page_that_moves_after_the_slot_was_read(s: Stage) -> None:
     """A mapper waits for the page lock; while it is stopped, the page moves and is freed."""
     (handle,) = s.alloc(10)
     page = s.pool.page_of(handle)
-    page_lock = s.header(page) + fields()["header"][1]["page_lock"][0]
-    slots_lock = s.layout.get("header", s.header(page), "slots")
+    slots = s.layout.get("header", s.header(page), "slots")
     with puppet(s.arena, 3) as mapper:
         s.arena.call(Call.CALL_LOCK_HEADER, 0, page)
         mapper.start(Call.CALL_MAP, s.pool.offset, handle.offset)
-        mapper.wait_for(page_lock)
+        mapper.wait_for(s.page_lock(page))
         mapper.stop()
-        while s.layout.get("slots", slots_lock, "lock"):  # inside its lookup: not there
+        while s.layout.get("slots", slots, "lock") & OWNER:  # not with the slots locked
             mapper.go_on()
             mapper.stop()
         s.arena.call(Call.CALL_UNLOCK_HEADER, 0, page)
@@ -209,28 +212,23 @@ def page_that_moves_after_the_slot_was_read(s: Stage) -> None:
 
 @shows("migrated-page-still-lockable", Verdict.CORRUPTION, Verdict.USE_AFTER_FREE)
 def map_between_the_copy_and_the_new_slots(s: Stage) -> None:
-    """The engine waits for a reader of the slots when a mapper comes by."""
+    """The engine is stopped where it waits for the lock of the slots, and a mapper comes by."""
     (handle,) = s.alloc(10)
     page = s.pool.page_of(handle)
     slots = s.layout.get("header", s.header(page), "slots")
-    slots_lock = slots + fields()["slots"][1]["lock"][0]
-    page_lock = s.header(page) + fields()["header"][1]["page_lock"][0]
     with puppet(s.arena, 2) as engine, puppet(s.arena, 3) as mapper:
         assert engine.call(Call.CALL_ISOLATE, s.pool.offset, page) == 1
-        s.layout.poke("slots", slots, lock=READER)
+        s.layout.poke("slots", slots, lock=NOBODY)
         engine.start(Call.CALL_MIGRATE_PAGES, s.pool.offset, 1, 10)
-        engine.wait_for(slots_lock)
+        engine.wait_for(slots + fields()["slots"][1]["lock"][0])
+        engine.stop()
+        s.layout.poke("slots", slots, lock=0)
         mapper.start(Call.CALL_MAP, s.pool.offset, handle.offset)
         until(
-            lambda: mapper.field("nr_maps") or mapper.field("waits_for") == page_lock,
+            lambda: mapper.field("nr_maps") or mapper.field("waits_for") == s.page_lock(page),
             "the mapper has found the page, or waits for it",
         )
-        mapper.stop()
-        while not mapper.field("nr_maps") and s.layout.get("slots", slots, "lock") != READER:
-            mapper.go_on()
-            mapper.stop()
-        s.layout.poke("slots", slots, lock=0)
-        mapper.go_on()
+        engine.go_on()
         engine.result()
         mapper.result()
         s.audit()
@@ -485,13 +483,12 @@ def page_released_before_reclaim_has_its_lock(s: Stage) -> None:
     """Reclaim, in another process, is stopped on its way back to the page's lock."""
     (own,) = s.alloc(10)
     page = s.pool.page_of(own)
-    page_lock = s.header(page) + fields()["header"][1]["page_lock"][0]
     with puppet(s.arena, 2) as reclaim:
         reclaim.start(Call.CALL_RECLAIM, s.pool.offset, 1)
         assert reclaim.result() == "evicting"
         s.arena.call(Call.CALL_LOCK_HEADER, 0, page)
         reclaim.fail_eviction()
-        reclaim.wait_for(page_lock)
+        reclaim.wait_for(s.page_lock(page))
         reclaim.stop()
         s.arena.call(Call.CALL_UNLOCK_HEADER, 0, page)
         s.pool.free(own)

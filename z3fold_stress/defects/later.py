@@ -125,7 +125,13 @@ LATER: tuple[Defect, ...] = (
             "mm/z3fold: fix z3fold_reclaim_page races with z3fold_free", 04094226d6ce, Miaohe Lin,
             v5.19-rc1; born with dcf5aedb24f8 (v5.11)""",
         symptom="A warning about a listed page, then a CPU spinning on the pool lock.",
-        verdicts=(Verdict.DEADLOCK, Verdict.INVARIANT, Verdict.LOCK_MISUSE, Verdict.LOCK_ORDER),
+        verdicts=(
+            Verdict.DEADLOCK,
+            Verdict.INVARIANT,
+            Verdict.LOCK_MISUSE,
+            Verdict.LOCK_ORDER,
+            Verdict.REFCOUNT,
+        ),
         as_posted=False,
     ),
     Defect(

@@ -47,7 +47,12 @@ OLDER: tuple[Defect, ...] = (
             "z3fold: fix potential race in z3fold_reclaim_page", Vitaly Wool, 13 September 2017
             (commit id unconfirmed)""",
         symptom="Freed pages on the LRU; crashes in the next reclaim.",
-        verdicts=(Verdict.LIST_CORRUPTION, Verdict.USE_AFTER_FREE, Verdict.INVARIANT),
+        verdicts=(
+            Verdict.LIST_CORRUPTION,
+            Verdict.USE_AFTER_FREE,
+            Verdict.INVARIANT,
+            Verdict.REFCOUNT,
+        ),
         as_posted=False,
     ),
     Defect(

@@ -436,6 +436,7 @@ POSTED: tuple[Defect, ...] = (
             Verdict.DATA_RACE,
             Verdict.LEAK,
             Verdict.INVARIANT,
+            Verdict.LIST_CORRUPTION,
         ),
         as_posted=True,
     ),
