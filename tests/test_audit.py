@@ -186,9 +186,10 @@ def slot_of_the_last_has_another_length(h: Healthy) -> None:
     h.change("slots", h.slots("full"), slot3=1 << 2)
 
 
-@breaks(4, Verdict.LEAK)
+@breaks(4, Verdict.STALE_HANDLE)
 def slot_is_cleared_and_its_handle_is_not(h: Healthy) -> None:
     h.layout.poke("slots", h.slots("full"), slot1=0)
+    h.arena.handles -= 1  # or it is told twice: by the page, and by the count
 
 
 @breaks(4, Verdict.LEAK)
@@ -199,6 +200,18 @@ def handle_that_nobody_knows(h: Healthy) -> None:
 @breaks(5, Verdict.LEAK)
 def slots_without_a_page(h: Healthy) -> None:
     h.layout.poke("slots", h.layout.slots_offset(UNUSED_SLOTS), state=1)
+    h.layout.poke("slots", h.layout.slots_offset(UNUSED_SLOTS - 1), next_free=UNUSED_SLOTS + 2)
+    h.layout.poke("arena", 0, slots_free=h.layout.arena("slots_free") - 1)
+
+
+@breaks(6, Verdict.LIST_CORRUPTION)
+def link_of_idle_work_leads_elsewhere(h: Healthy) -> None:
+    h.layout.poke("header", h.header("full"), work_next=h.header("listed"))
+
+
+@breaks(21, Verdict.LEAK)
+def slots_object_missing_from_its_free_list(h: Healthy) -> None:
+    h.layout.poke("slots", h.layout.slots_offset(UNUSED_SLOTS), next_free=0)
 
 
 @breaks(6, Verdict.LIST_CORRUPTION)

@@ -285,12 +285,6 @@ def stale_page_becomes_headless(s: Stage) -> None:
     s.pool.free(*s.alloc(64))
 
 
-@shows("stale-flag-on-wrong-page", Verdict.INVARIANT)
-def reused_page_is_still_stale(s: Stage) -> None:
-    s.pool.free(*s.alloc(10))
-    s.alloc(10)
-
-
 @shows("compact-vs-free-no-ref", Verdict.INVARIANT, Verdict.REFCOUNT)
 def page_released_before_its_compaction(s: Stage) -> None:
     for handle in s.alloc(10, 10):
@@ -568,8 +562,7 @@ each_show = pytest.mark.parametrize("show", SHOWS, ids=lambda show: show.defect)
 def test_defect_shows(show: Show) -> None:
     seen = run(show, (show.defect, *show.with_defects))
     assert seen & show.expected, f"saw {seen}"
-    if show.defect in DEFECTS:
-        assert seen & set(DEFECTS[show.defect].verdicts), f"the catalogue does not expect {seen}"
+    assert seen & set(DEFECTS[show.defect].verdicts), f"the catalogue does not expect {seen}"
 
 
 @each_show
@@ -583,5 +576,22 @@ def test_each_defect_is_shown_once() -> None:
     assert len(set(shown)) == len(shown)
     assert set(DEFECT_BITS) - set(shown) == {
         "isolate-unlinks-outside-pool-lock",
+        "stale-flag-on-wrong-page",  # needs another one: has a test of its own
         "reclaim-ref-before-page-lock",
     }
+
+
+def test_stale_flag_lets_a_late_compaction_take_the_page_off_the_stale_list() -> None:
+    """It needs a compaction without a reference, which the checks see as well: what tells the
+    two apart is that the page is now lost to the release worker."""
+    lost = {}
+    for flag in ((), ("stale-flag-on-wrong-page",)):
+        design = Design("shown", "as named", frozenset(("compact-vs-free-no-ref", *flag)))
+        settings = ArenaSettings(design=design, frames=16, keep_going=True)
+        with Arena.make(settings) as arena:
+            pool = Pool(arena)
+            for handle in (pool.alloc(10), pool.alloc(10)):
+                pool.free(handle)
+            pool.drain()
+            lost[flag] = 16 - arena.layout.arena("frames_free")
+    assert lost == {(): 0, ("stale-flag-on-wrong-page",): 1}

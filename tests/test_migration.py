@@ -27,7 +27,6 @@ def setting(**settings: object) -> Iterator[tuple[Arena, Pool, Arena]]:
     """An arena and a pool, and another task of the arena."""
     settings = {"frames": 16, **settings}
     with Arena(**settings) as arena, Arena.attach(arena.fd, task=2) as other:
-        arena.shared = False
         yield arena, Pool(arena), other
 
 

@@ -54,7 +54,7 @@ class Pair:
 
     handle: Handle
     object: Object
-    contents: bytes
+    contents: bytes = field(default=b"", repr=False)
     maps: int = 0
     overlapped: bool = False
 
@@ -101,7 +101,7 @@ class PlacementMachine(RuleBasedStateMachine):
             return
         assert obj is not None
         assert handle.headless == (obj.page is None)
-        pair = Pair(handle, obj, b"")
+        pair = Pair(handle, obj)
         self.mark_overlaps(pair)
         self.live.append(pair)
         self.write(pair)
@@ -277,7 +277,7 @@ EVICTIONS = ["free", "free and fail", "free neighbours", "gone", "fail", "isolat
 @dataclass(eq=False)
 class Stored:
     handle: Handle
-    contents: bytes
+    contents: bytes = field(default=b"", repr=False)
     mapped_by: list[int] = field(default_factory=list)
 
 
@@ -292,7 +292,6 @@ class MigrationMachine(RuleBasedStateMachine):
     def begin(self, lock: str, seed: int) -> None:
         self.one = Arena(frames=self.frames, cpus=2, lock=lock, seed=seed)
         self.two = Arena.attach(self.one.fd, task=2)
-        self.one.shared = False  # the handles are all counted here
         self.pool = Pool(self.one, evict=self.evict)
         self.stored: list[Stored] = []
         self.evictions: list[str] = []
@@ -332,7 +331,7 @@ class MigrationMachine(RuleBasedStateMachine):
         self.one.cpu = cpu
         for size in sizes:
             try:
-                stored = Stored(self.pool.alloc(size, atomic=atomic), b"")
+                stored = Stored(self.pool.alloc(size, atomic=atomic))
             except OSError:
                 assert self.one.layout.arena("frames_free") == 0
                 return

@@ -67,8 +67,8 @@ class Arena:
         self._engine = _live.Engine(self.memory, 0)
         self.layout = Layout(self.memory)
         self.handles = 0
-        self.shared = False
         self.abandoned = False
+        self.reclaiming = False
 
     @classmethod
     def attach(cls, fd: int, task: int = 0) -> Arena:
@@ -90,9 +90,12 @@ class Arena:
             if not hasattr(arena, "memory"):
                 os.close(own)
             raise
-        arena.shared = True
         if task:
-            arena.become(task)
+            try:
+                arena.become(task)
+            except ValueError:
+                arena.close()
+                raise
         return arena
 
     @classmethod
@@ -106,13 +109,11 @@ class Arena:
             os.close(fd)
 
     def __getstate__(self) -> dict[str, Any]:
-        self.shared = True
         return {"fd": DupFd(self.fd)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._map(state["fd"].detach())
         self._engine.examine()
-        self.shared = True
 
     def close(self) -> None:
         """Unmap. The memory itself goes with the last process that has it."""
@@ -160,6 +161,13 @@ class Arena:
         self._engine.set_cpu(cpu)
 
     @property
+    def isolates(self) -> bool:
+        """Whether this task has pages isolated."""
+        task = self.layout.task_offset(self.task)
+        head = task + _live.fields()["task"][1]["isolated_next"][0]
+        return self.layout.get("task", task, "isolated_next") != head
+
+    @property
     def why_refused(self) -> str:
         """Why the last page that this task tried to isolate refused, as ``mapped``."""
         refused = self.layout.task_field(self.task, "refused")
@@ -191,12 +199,20 @@ class Arena:
         """Clear the record, so that what comes is told from what was."""
         self._engine.clear_verdicts()
 
+    def _has_others(self) -> bool:
+        """Whether another task ever was here: then its handles are not known to this one."""
+        free = int(_live.TaskState.TASK_FREE)
+        return any(
+            task != self.task and self.layout.task_field(task, "state") != free
+            for task in self.layout.tasks()
+        )
+
     def audit(self, most: int = 64) -> list[AuditFinding]:
         """Check every invariant over the arena, which must be quiet: no task inside it.
 
         At most ``most`` findings are told; the audit only reads.
         """
-        known = -1 if self.shared or self.layout.arena("nr_objects") else self.handles
+        known = -1 if self.layout.arena("nr_objects") or self._has_others() else self.handles
         findings, _ = self._engine.audit(known, most)
         return [
             AuditFinding(rule, verdict_of(kind), text, page, handle)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
-from z3fold_stress._live import Call, Counter, Refusal
+from z3fold_stress._live import LIMITS, Call, Counter, Refusal
 from z3fold_stress.arena import Arena
 from z3fold_stress.errors import HandleError
 from z3fold_stress.judgement import AuditFinding
@@ -17,6 +17,7 @@ from z3fold_stress.layout import PAGE_SIZE
 
 __all__ = ["Handle", "Migration", "Pool", "PoolStats"]
 
+MAX_MAPS = LIMITS["maps"]
 GFP_ATOMIC, GFP_KERNEL, GFP_HIGHMEM = 0, 1, 2
 
 
@@ -145,6 +146,8 @@ class Pool:
     def map(self, handle: Handle) -> Iterator[memoryview]:
         """A writable view of exactly the object. Its page stays where it is until the end."""
         offset = self._own(handle)
+        if self.arena.layout.task_field(self.arena.task, "nr_maps") >= MAX_MAPS:
+            raise ValueError(f"this task has {MAX_MAPS} objects mapped: unmap one first")
         address, _, _ = self.arena.call(Call.CALL_MAP, self.offset, offset)
         end = min(address + handle.size, (address | (PAGE_SIZE - 1)) + 1)
         with memoryview(self.arena.memory)[address:end] as view:
@@ -260,7 +263,13 @@ class Pool:
     def reclaim(self, retries: int = 8) -> None:
         """Empty the oldest page through ``evict``. Raises OSError: EINVAL (nothing to reclaim,
         no callback), EAGAIN (no page could be emptied)."""
-        result, _, _ = self._call(Call.CALL_RECLAIM, retries)
+        if self.arena.reclaiming:
+            raise ValueError("reclaim was called from an eviction callback: it does not nest")
+        self.arena.reclaiming = True
+        try:
+            result, _, _ = self._call(Call.CALL_RECLAIM, retries)
+        finally:
+            self.arena.reclaiming = False
         if error := self.arena.engine.take_evict_error():
             raise error
         self._check(result, "reclaim a page")
@@ -283,6 +292,8 @@ class Pool:
         """Destroy the pool. All handles must be freed: the caller's duty, as in the original."""
         if self._live:
             raise HandleError(f"{len(self._live)} handles are live: free them before the pool")
+        if self.stats().isolated and self.arena.isolates:
+            raise ValueError("this task has pages isolated: put them back before the pool goes")
         self.alive = False
         self.arena.call(Call.CALL_DESTROY_POOL, self.offset)
 

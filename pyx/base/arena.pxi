@@ -107,6 +107,8 @@ cdef void format_arena(char *base, const geometry_t *geometry, const config_t *c
         t = <task_t *>(base + h.tasks) + i
         t.id = i
         t.isolated.next = t.isolated.prev = <u64>(<char *>&t.isolated - base)
+        t.failed.next = t.failed.prev = <u64>(<char *>&t.failed - base)
+        t.single.next = t.single.prev = <u64>(<char *>&t.single - base)
         t.aside.next = t.aside.prev = <u64>(<char *>&t.aside - base)
     # Free lists are last in, first out; the first frame to go out is number 0.
     for i in range(h.geometry.frames):

@@ -18,7 +18,7 @@ cdef enum:
     MAX_POOLS = 4
     MAX_HELD = 8                        # locks that one task holds at once
     MAX_DEPTH = 4                       # operations that nest: reclaim > evict > free
-    MAX_MAPS = 8                        # objects that one task has mapped at once
+    MAX_MAPS = 32                       # objects that one task has mapped at once
     MAX_VERDICTS = 16
     NR_SCRATCH = 16                     # raw words for lock tests, one a cache line
     POISON_BYTE = 0x6b                  # freed frames and slots, as the kernel's POISON_FREE
@@ -304,6 +304,8 @@ cdef struct task_t:
     u32 padding
     u64 ring_head
     list_head isolated                  # pages this task has isolated
+    list_head failed                    # of those, what a second attempt will try again
+    list_head single                    # of those, the one it tries now
     list_head aside                     # free frames an offliner keeps out of use
     op_t ops[MAX_DEPTH]
     held_t held[MAX_HELD]

@@ -25,6 +25,8 @@ cdef void audit_slot(audit_t *a, z3fold_buddy_slots *slots, int index) noexcept 
     if word == 0:
         return
     a.words += 1
+    if is_frame(page):
+        note(a, page).words += 1
     if not is_frame(page) or virt_to_page(page).state != FRAME_ALLOCATED:
         find(a, 4, V_STALE_HANDLE, 0, handle, "the slot holds 0x%llx, which is no live page", word)
         return
@@ -67,6 +69,21 @@ cdef void audit_slots(audit_t *a) noexcept nogil:
             k = <u32>((slots.pool - H.pools) // sizeof(pool_t))
             if slots.pool >= H.pools and k < MAX_POOLS:
                 a.slots[k] += 1
+
+
+cdef void audit_buddies(audit_t *a) noexcept nogil:
+    """Rule 4, the other way: every object of a page is named by a slot."""
+    cdef u32 i
+    cdef z3fold_header *zhdr
+    for i in range(H.geometry.frames):
+        if (memmap[i].state == FRAME_ALLOCATED and memmap[i].mapping
+                and not test_bit(PAGE_HEADLESS, &memmap[i].private)
+                and not test_bit(PAGE_STALE, &memmap[i].private)):
+            zhdr = header_at(page_address(memmap + i))
+            if a.frame[i].words != objects_of(zhdr):
+                find(a, 4, V_STALE_HANDLE, page_address(memmap + i), 0,
+                     "%llu objects are in the page, and %llu slots name it",
+                     objects_of(zhdr), a.frame[i].words)
 
 
 cdef void audit_objects(audit_t *a, i64 handles) noexcept nogil:
@@ -115,6 +132,39 @@ cdef void audit_payload(audit_t *a, object_t *o, u64 page) noexcept nogil:
     if wrong >= 0:
         find(a, 3, V_CORRUPTION, page, o.handle,
              "object %llu: byte %llu of %llu is not what was written", object_id(o), wrong, o.size)
+
+
+cdef u32 free_list_length(u64 head, const char *first_link, u64 stride, u32 most) noexcept nogil:
+    """Entries of a free list; most + 1 for one that leads astray or does not end."""
+    cdef u32 index = <u32>head
+    cdef u32 n = 0
+    while index:
+        n += 1
+        if n > most or index > most:
+            return most + 1
+        index = (<const u32 *>(first_link + <u64>(index - 1) * stride))[0]
+    return n
+
+
+cdef void audit_free_lists(audit_t *a) noexcept nogil:
+    """Rule 21 for slots objects and swap: what is not free is in use by somebody known."""
+    cdef z3fold_buddy_slots *slots = <z3fold_buddy_slots *>at(slots_start)
+    cdef u32 free_slots = free_list_length(H.free_slots[0], <char *>&slots.next_free,
+                                           sizeof(z3fold_buddy_slots), H.geometry.slots)
+    cdef u32 free_swap = free_list_length(H.free_swap[0], A + H.swapmap, sizeof(u64),
+                                          H.geometry.swap)
+    cdef u32 i, used = 0
+    for i in range(H.geometry.slots):
+        used += slots[i].state == SLOTS_ALLOCATED
+    if free_slots + used != H.geometry.slots or H.slots_free != <i64>free_slots:
+        find(a, 21, V_LEAK, 0, 0, "of %llu slots objects %llu are alive and %llu on the free list",
+             H.geometry.slots, used, free_slots)
+    used = 0
+    for i in range(H.geometry.objects):
+        used += object_at(i).swap != 0
+    if free_swap + used != H.geometry.swap:
+        find(a, 21, V_LEAK, 0, 0, "of %llu swap pages %llu are in use and %llu on the free list",
+             H.geometry.swap, used, free_swap)
 
 
 cdef void audit_accounting(audit_t *a) noexcept nogil:
@@ -175,8 +225,10 @@ cdef int audit_arena(finding_t *findings, u32 most, i64 handles) noexcept nogil:
     for i in range(H.geometry.frames):
         audit_frame(&a, memmap + i)
     audit_slots(&a)
+    audit_buddies(&a)
     audit_objects(&a, handles)
     audit_accounting(&a)
+    audit_free_lists(&a)
     libc_free(a.frame)
     libc_free(a.owners)
     return <int>a.nr

@@ -43,6 +43,18 @@ cdef void audit_header_pointers(audit_t *a, z3fold_header *zhdr, u64 page,
              "the page's slots object 0x%llx was freed, or is another pool's", zhdr.slots)
 
 
+cdef inline int room_of(z3fold_header *zhdr) noexcept nogil:
+    """The free chunks, counted anew: not with the subject's own function."""
+    cdef int first_end = ZHDR_CHUNKS + zhdr.first_chunks
+    cdef int last_start = TOTAL_CHUNKS - <int>zhdr.last_chunks
+    cdef int before, after
+    if zhdr.middle_chunks == 0:
+        return last_start - first_end
+    before = 0 if zhdr.first_chunks else zhdr.start_middle - first_end
+    after = 0 if zhdr.last_chunks else last_start - zhdr.start_middle - zhdr.middle_chunks
+    return before if before > after else after
+
+
 cdef void audit_live_page(audit_t *a, page_t *p, u64 page, frame_note_t *n) noexcept nogil:
     cdef z3fold_header *zhdr = header_at(page)
     cdef bint compacting = test_bit(NEEDS_COMPACTING, &p.private)
@@ -52,6 +64,14 @@ cdef void audit_live_page(audit_t *a, page_t *p, u64 page, frame_note_t *n) noex
     audit_layout(a, zhdr, page)
     audit_header_pointers(a, zhdr, page, n)
     free_lock(a, &zhdr.page_lock, "the page lock 0x%llx is held by task %llu")
+    if zhdr.refcount == 0:
+        find(a, 9, V_INVARIANT, page, 0, "no references are left, and the page is not stale")
+    if n.pool and n.pool != 1 + (zhdr.pool - H.pools) // sizeof(pool_t):
+        find(a, 18, V_INVARIANT, page, 0, "on the lists of pool %llu, but its header names 0x%llx",
+             n.pool - 1, zhdr.pool)
+    if n.works == 0 and zhdr.work.entry.next != offset_of(&zhdr.work.entry):
+        find(a, 6, V_LIST_CORRUPTION, page, 0,
+             "no work is queued, but the work item's link says next 0x%llx", zhdr.work.entry.next)
     if zhdr.refcount != expected:
         find(a, 7, V_REFCOUNT, page, 0,
              "%llu references, but %llu can be found (objects, compaction, isolation)",
@@ -68,7 +88,7 @@ cdef void audit_live_page(audit_t *a, page_t *p, u64 page, frame_note_t *n) noex
         find(a, 13, V_INVARIANT, page, 0,
              "MIDDLE_CHUNK_MAPPED is %llu, and %llu maps of the middle are known",
              test_bit(MIDDLE_CHUNK_MAPPED, &p.private), n.middle_maps)
-    free_chunks = num_free_chunks(zhdr)
+    free_chunks = room_of(zhdr)
     if n.unbuddied:
         if not has_room(zhdr) or n.isolated or claimed:
             find(a, 16, V_INVARIANT, page, 0,
@@ -131,6 +151,10 @@ cdef void audit_frame(audit_t *a, page_t *p) noexcept nogil:
             find(a, 9, V_INVARIANT, page, 0,
                  "%llu references, stale %llu, on stale lists %llu times",
                  header_at(page).refcount, test_bit(PAGE_STALE, &p.private), n.stale)
+        if n.lru:
+            find(a, 18, V_LOST_PAGE, page, 0, "a stale page is on the LRU")
+        if n.works:
+            find(a, 10, V_INVARIANT, page, 0, "a compaction of a stale page is queued")
         return
     count_page(a, header_at(page).pool, n.isolated)
     audit_live_page(a, p, page, n)

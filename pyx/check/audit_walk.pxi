@@ -19,6 +19,7 @@ cdef struct frame_note_t:               # what the walks learned of a frame
     u16 isolated
     u16 maps
     u16 middle_maps
+    u16 words                           # slots that name it
     i16 cpu                             # of the unbuddied list
     i32 index
     u32 pool                            # 1 + the number of the pool whose lists it is on

@@ -33,6 +33,7 @@ cdef int probe_migration(u32 pages) noexcept nogil:
     cdef char[120] text
     default_control(&c)
     c.passes = 1
+    run_pending_work()
     for i in range(pages):
         pfn = random_below(current, H.geometry.frames)
         page = memmap + pfn

@@ -49,8 +49,14 @@ cdef inline void release_object(object_t *o) noexcept nogil:
 
 cdef void put_object(pool_t *pool, object_t *o) noexcept nogil:
     cdef u64 left = fetch_and64(&o.word, ~my_reference()) & ~my_reference()
-    if left == OBJECT_DYING and cas64(&o.word, OBJECT_DYING, OBJECT_EXCLUSIVE | my_reference()):
+    if left == OBJECT_DYING and claim_dying(o):
         free_claimed_object(pool, o)
+
+
+cdef inline bint claim_dying(object_t *o) noexcept nogil:
+    """A dying object whose last holder was killed before it could free it."""
+    return (read_once64(&o.word) == OBJECT_DYING
+            and cas64(&o.word, OBJECT_DYING, OBJECT_EXCLUSIVE | my_reference()))
 
 
 cdef inline u64 page_of_handle(u64 handle) noexcept nogil:
@@ -202,7 +208,7 @@ cdef void recover_task(pool_t *pool, u32 dead) noexcept nogil:
     references, its half-made objects, and the objects it owned."""
     cdef task_t *t = task_at(dead)
     cdef u64 bit = <u64>1 << (dead - 1)
-    cdef u64 word, left
+    cdef u64 word
     cdef object_t *o
     cdef u32 i
     op_enter(OP_RECOVER, dead, 0)
@@ -217,10 +223,9 @@ cdef void recover_task(pool_t *pool, u32 dead) noexcept nogil:
             if word & OBJECT_EXCLUSIVE:
                 free_claimed_object(pool, o)
                 continue
-            left = fetch_and64(&o.word, ~bit) & ~bit
-            if left == OBJECT_DYING and cas64(&o.word, OBJECT_DYING,
-                                              OBJECT_EXCLUSIVE | my_reference()):
-                free_claimed_object(pool, o)
-                continue
+            fetch_and64(&o.word, ~bit)
+        if claim_dying(o):
+            free_claimed_object(pool, o)
+            continue
         if o.owner == dead and o.state != OBJECT_EMPTY:
             free_object(pool, o)

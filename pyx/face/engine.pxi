@@ -105,6 +105,13 @@ cdef class Engine:
         if self.open:
             PyBuffer_Release(&self.view)
 
+    cdef int enter_as_task(self) except -1:
+        """Enter to do something: only a task may, its locks need an owner."""
+        self.enter()
+        if self.task == 0:
+            raise ValueError("this process is no task of the arena: become() one first")
+        return 0
+
     cdef int enter(self) except -1:
         if not self.open:
             raise ValueError("this arena is closed")
@@ -171,7 +178,7 @@ cdef class Engine:
     def call(self, u32 what, u64 pool=0, u64 a=0, u64 b=0, u64 c=0):
         """Perform one operation; returns (result, b, c)."""
         cdef call_t request
-        self.enter()
+        self.enter_as_task()
         request.call = what
         request.pool = pool
         request.a = a
@@ -265,7 +272,7 @@ cdef class Engine:
     def worker(self, dict mix, const u16[::1] sizes):
         """Random operations until told to stop, or for that many."""
         cdef mix_t m
-        self.enter()
+        self.enter_as_task()
         m.pool = mix["pool"]
         m.operations = mix["operations"]
         m.alloc_below = mix["alloc_below"]
@@ -281,7 +288,7 @@ cdef class Engine:
     def daemon(self, dict settings):
         """A kworker, migrator or reclaimer, as the task's role says, until told to stop."""
         cdef daemon_t d
-        self.enter()
+        self.enter_as_task()
         d.pool = settings["pool"]
         d.interval_us = settings["interval_us"]
         d.offline = settings["offline"]
@@ -299,7 +306,7 @@ cdef class Engine:
         """Run a loop of run/measure.pxi; returns (nanoseconds, operations, worst wait ticks)."""
         cdef measure_t m
         memset(&m, 0, sizeof(m))
-        self.enter()
+        self.enter_as_task()
         m.pool = settings.get("pool", 0)
         m.rounds = settings.get("rounds", 0)
         m.nanoseconds = settings.get("nanoseconds", 0)
@@ -330,6 +337,7 @@ cdef int call_evict_in_python(u64 pool, u64 handle) noexcept with gil:
 cdef int evict(pool_t *pool, u64 handle) noexcept nogil:
     """The eviction callback: the object table's, or one in Python."""
     cdef int result
+    might_sleep("evict")                # it maps, unmaps and frees: no lock may be held
     if pool.evicts != EVICTS_IN_PYTHON:
         return client_evict(pool, handle)
     op_enter(OP_EVICT, handle, 0)

@@ -69,10 +69,13 @@ cdef int offline_range(u32 first, u32 frames, u32 budget) noexcept nogil:
     cdef migrate_control c
     cdef u32 pfn, round_ = 0, batch, left
     cdef u32 end = first + frames if first + frames < H.geometry.frames else H.geometry.frames
+    cdef u64 moved
     cdef bint endless = defect(OFFLINE_ENDLESS_LOOP)
     cdef char[160] text
     left = movable_left(first, end)
-    while left and read_once32(&H.stop) == 0 and (endless or round_ < budget):
+    while (left and read_once32(&H.stop) == 0 and read_once32(&H.pause) == 0
+            and (endless or round_ < budget)):
+        moved = counter(N_MIGRATED)[0]
         default_control(&c)
         c.avoid_from = page_address(memmap + first)
         c.avoid_to = page_address(memmap + end)
@@ -83,9 +86,8 @@ cdef int offline_range(u32 first, u32 frames, u32 budget) noexcept nogil:
                 batch += 1
         if batch:
             migrate_and_put_back(&c)
-            round_ = 0 if endless else round_
         op_leave()
-        round_ += 1
+        round_ = 0 if endless and counter(N_MIGRATED)[0] != moved else round_ + 1
         left = movable_left(first, end)
         if endless and round_ > OFFLINE_PASSES_BEFORE_LIVELOCK:
             snprintf(text, sizeof(text), "%u pages stay, the last because %s; the driver has no "

@@ -3,6 +3,9 @@
 
 from libc.errno cimport EAGAIN, EBUSY, EINVAL, EIO, ENOMEM, ENOSPC
 
+cdef enum:
+    ASYNC_PASSES = 3                    # of the batch, in newer cores
+
 cdef struct migrate_control:
     bint sync                           # may block for the PG lock, after force_after passes
     bint in_reclaim                     # must not block, whatever the mode
@@ -104,6 +107,8 @@ cdef int unmap_and_move(page_t *page, bint force, migrate_control *c) noexcept n
             counter(N_LONGEST_STREAK)[0] = page.tries
     elif c.keep_failed:
         count(N_EBUSY)
+        list_del(&page.lru)
+        list_add_tail(&page.lru, &current.failed)
     else:
         count(N_EBUSY)
         list_del(&page.lru)
@@ -114,16 +119,15 @@ cdef int unmap_and_move(page_t *page, bint force, migrate_control *c) noexcept n
     return result
 
 
-cdef int migrate_pages(list_head *pages, migrate_control *c) noexcept nogil:
-    """Number of pages that did not move, or -ENOMEM. The caller puts back what is left on
-    the list: pages still in retry, and after -ENOMEM all others."""
+cdef int run_passes(list_head *pages, migrate_control *c, u32 first, u32 last) noexcept nogil:
+    """Passes number first to last - 1, while the one before had a retry."""
     cdef u64 link, next_
     cdef page_t *page
-    cdef u32 pass_ = 0
+    cdef u32 pass_ = first
     cdef int failed = 0
     cdef int retry = 1
     cdef int result
-    while pass_ < c.passes and retry:
+    while pass_ < last and retry:
         retry = 0
         link = pages.next
         while link != offset_of(pages):
@@ -138,8 +142,52 @@ cdef int migrate_pages(list_head *pages, migrate_control *c) noexcept nogil:
                 failed += 1
             link = next_
         pass_ += 1
-    if c.keep_failed and failed:
-        # Newer cores: a second attempt, one by one, in the state the first one left.
-        c.keep_failed = False
-        return migrate_pages(pages, c)
     return failed + retry
+
+
+cdef inline void move_all(list_head *from_, list_head *to) noexcept nogil:
+    cdef page_t *page
+    while not list_empty(from_):
+        page = lru_page(from_.next)
+        list_del(&page.lru)
+        list_add_tail(&page.lru, to)
+
+
+cdef int migrate_twice(list_head *pages, migrate_control *c) noexcept nogil:
+    """Newer cores: an asynchronous batch first; then what is left, one by one, synchronously,
+    also what failed for good, in the state in which the batch left it: no putback between."""
+    cdef migrate_control again = c[0]
+    cdef u32 batch = ASYNC_PASSES if c.passes > ASYNC_PASSES else c.passes
+    cdef int result, failed = 0
+    cdef page_t *page
+    cdef u32 left = 0
+    cdef u64 link
+    c.sync = False
+    result = run_passes(pages, c, 0, batch)
+    move_all(&current.failed, pages)
+    if result <= 0 or batch == c.passes:
+        return result
+    again.keep_failed = False
+    link = pages.next
+    while link != offset_of(pages):
+        left += 1
+        link = lru_page(link).lru.next
+    while left:
+        left -= 1
+        page = lru_page(pages.next)
+        list_del(&page.lru)
+        list_add(&page.lru, &current.single)
+        result = run_passes(&current.single, &again, batch, again.passes)
+        move_all(&current.single, pages)
+        if result == -ENOMEM:
+            return -ENOMEM
+        failed += result
+    return failed
+
+
+cdef int migrate_pages(list_head *pages, migrate_control *c) noexcept nogil:
+    """Number of pages that did not move, or -ENOMEM. The caller puts back what is left on
+    the list: pages still in retry, and after -ENOMEM all others."""
+    if c.keep_failed:
+        return migrate_twice(pages, c)
+    return run_passes(pages, c, 0, c.passes)

@@ -107,18 +107,17 @@ cdef void free_all_objects(pool_t *pool) noexcept nogil:
     """The end of a run: every object is given back."""
     cdef u32 i
     for i in range(H.geometry.objects):
-        if object_at(i).state != OBJECT_EMPTY and claim_object(object_at(i)):
+        if object_at(i).state != OBJECT_EMPTY and (claim_object(object_at(i))
+                                                   or claim_dying(object_at(i))):
             free_claimed_object(pool, object_at(i))
 
 
 cdef int migrate_one(page_t *page, migrate_control *c) noexcept nogil:
     """A single attempt on an isolated page of ours; on failure it stays isolated."""
     cdef int result
-    cdef bint keep = c.keep_failed
-    c.passes = 1
     c.keep_failed = True
     result = unmap_and_move(page, False, c)
-    c.keep_failed = keep
+    move_all(&current.failed, &current.isolated)
     return result
 
 

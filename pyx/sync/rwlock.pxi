@@ -41,6 +41,19 @@ cdef inline void read_unlock(u32 *lock) noexcept nogil:
     gate()
 
 
+cdef void check_readers(u64 lock) noexcept nogil:
+    """A writer that has waited for long: is one of the readers dead?"""
+    cdef u32 i, k
+    cdef task_t *t
+    for i in range(1, H.geometry.tasks + 1):
+        t = task_at(i)
+        if t.state != TASK_FREE and t.nr_held != 0 and task_is_dead(i):
+            for k in range(t.nr_held if t.nr_held < MAX_HELD else MAX_HELD):
+                if t.held[k].lock == lock and t.held[k].reader:
+                    bug(V_ORPHANED_LOCK, "write_lock", page_of_address(lock), 0, lock,
+                        "the lock is held for reading by task %llu, which is dead", i)
+
+
 cdef void write_lock(u32 *lock, int lock_class) noexcept nogil:
     cdef u64 began = 0
     cdef u32 turns = 0
@@ -58,6 +71,7 @@ cdef void write_lock(u32 *lock, int lock_class) noexcept nogil:
             begin_wait(offset_of(lock), lock_class)
         if wait_a_little(&turns, lock, word):
             check_owner(offset_of(lock), read_once32(lock), lock_class)
+            check_readers(offset_of(lock))
     if began:
         end_wait(lockstat(lock_class), began)
     hold(offset_of(lock), lock_class)

@@ -83,6 +83,8 @@ cdef inline mcs_node_t *mcs_node(u32 tag) noexcept nogil:
 
 cdef inline u32 mcs_take_node() noexcept nogil:
     cdef u32 i = 0
+    if unlikely(current.nr_held >= MAX_HELD):
+        hold_too_many(0)                # one node a lock held: there is none left
     while current.mcs_used >> i & 1:
         i += 1
     current.mcs_used |= <u32>1 << i

@@ -11,8 +11,7 @@ cdef bint init_z3fold_page(page_t *page, bint headless, pool_t *pool, int gfp) n
     clear_bit(NEEDS_COMPACTING, &page.private)
     clear_bit(PAGE_CLAIMED, &page.private)
     clear_bit(PAGE_FREED, &page.private)
-    if sound(STALE_FLAG_ON_WRONG_PAGE):
-        clear_bit(PAGE_STALE, &page.private)
+    clear_bit(PAGE_STALE, &page.private)
     if headless and sound(HEADLESS_SLOTS_LEAK):
         set_bit(PAGE_HEADLESS, &page.private)
         return True
@@ -64,7 +63,7 @@ cdef page_t *take_stale_page(pool_t *pool) noexcept nogil:
     return page
 
 
-cdef void lock_new_page(page_t *page, z3fold_header *zhdr, pool_t *pool) noexcept nogil:
+cdef void lock_new_page(page_t *page, z3fold_header *zhdr, pool_t *pool, int gfp) noexcept nogil:
     """Lock a fresh page, and mark it movable: who isolates it waits for the page lock."""
     cdef u64 mapping = offset_of(&pool.inode)
     if defect(MOVABLE_WITHOUT_PAGE_LOCK):
@@ -77,8 +76,12 @@ cdef void lock_new_page(page_t *page, z3fold_header *zhdr, pool_t *pool) noexcep
             unlock_page(page)
         z3fold_page_lock(zhdr)
         return
-    # A page that is not movable yet is nobody's business: the try cannot fail.
-    if unlikely(not try_page_lock(page)):
+    # A stale page may still be looked at by a scanner that saw its old mark: wait for that.
+    # Who may not sleep gets no stale page, and a fresh one is nobody's business: the try
+    # cannot fail.
+    if gfp & GFP_KERNEL:
+        lock_page(page)
+    elif unlikely(not try_page_lock(page)):
         verdict(V_LOCK_MISUSE, "lock_new_page", page_address(page), 0, offset_of(&page.pg_lock),
                 "the PG lock of a fresh page is taken (lock word 0x%llx)",
                 read_once32(&page.pg_lock))
@@ -170,7 +173,7 @@ cdef int z3fold_alloc(pool_t *pool, u64 size, int gfp, u64 *handle) noexcept nog
             handle[0] = page_address(page) | 1
             return 0
         zhdr = header_at(page_address(page))
-        lock_new_page(page, zhdr, pool)
+        lock_new_page(page, zhdr, pool, gfp)
         if defect(SLEEP_UNDER_PAGE_LOCK):
             zhdr.slots = kmem_cache_alloc(pool, GFP_KERNEL)
     else:

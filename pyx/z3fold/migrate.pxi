@@ -108,7 +108,8 @@ cdef int z3fold_page_migrate(page_t *newpage, page_t *page) noexcept nogil:
         rename_slots(new_zhdr)
         if sound(SLOT_READ_BEFORE_PAGE_LOCK):
             spin_unlock(&(<z3fold_buddy_slots *>at(new_zhdr.slots)).lock)
-    clear_bit(PAGE_CLAIMED, &newpage.private)
+    if sound(ISOLATE_IGNORES_CLAIM):
+        clear_bit(PAGE_CLAIMED, &newpage.private)
     set_bit(NEEDS_COMPACTING, &newpage.private)     # takes over the isolation's reference
     if defect(COMPACT_VS_FREE_NO_REF):
         kref_put(&new_zhdr.refcount)
@@ -135,7 +136,8 @@ cdef void z3fold_page_putback(page_t *page) noexcept nogil:
     cdef pool_t *pool
     z3fold_page_lock(zhdr)
     pool = zhdr_to_pool(zhdr)
-    clear_bit(PAGE_CLAIMED, &page.private)
+    if sound(ISOLATE_IGNORES_CLAIM):
+        clear_bit(PAGE_CLAIMED, &page.private)
     if defect(ISOLATE_UNLINKS_OUTSIDE_POOL_LOCK) and not list_empty(&zhdr.buddy):
         list_del_init(&zhdr.buddy)
     init_list_head(&page.lru)

@@ -122,6 +122,8 @@ cdef void z3fold_destroy_pool(pool_t *pool) noexcept nogil:
         store_release32(&pool.state, POOL_DESTROYING)
         spin_unlock(&pool.lock)
         wait_for_isolated(pool)
+    if defect(POOL_LOOKUP_THROUGH_FREED_SLOTS):
+        destroy_cache(pool)             # as posted: slots went with the last handle
     if defect(DESTROY_UNREGISTER_BEFORE_DRAIN):
         write_once64(&pool.inode, 0)
     if defect(DESTROY_RELEASE_WQ_FIRST):
@@ -130,7 +132,8 @@ cdef void z3fold_destroy_pool(pool_t *pool) noexcept nogil:
     else:
         destroy_workqueue(&pool.compact_wq)
         destroy_workqueue(&pool.release_wq)
-    destroy_cache(pool)
+    if sound(POOL_LOOKUP_THROUGH_FREED_SLOTS):
+        destroy_cache(pool)             # the release worker gave back the last of them
     write_once64(&pool.inode, 0)
     if sound(DESTROY_LEAKS_PERCPU_LISTS):
         free_percpu(pool.percpu)

@@ -28,7 +28,8 @@ cdef void release_z3fold_page(z3fold_header *zhdr, bint locked) noexcept nogil:
         verdict(V_LIST_CORRUPTION, "release_z3fold_page", header_address(zhdr), 0, 0,
                 "the page is released while it is still listed")
     set_bit(PAGE_STALE, &page.private)
-    clear_bit(NEEDS_COMPACTING, &page.private)
+    if sound(STALE_FLAG_ON_WRONG_PAGE):
+        clear_bit(NEEDS_COMPACTING, &page.private)
     spin_lock(&pool.lock, LC_POOL)
     if not list_empty(&page.lru):
         list_del_init(&page.lru)

@@ -266,8 +266,12 @@ class Soak:
 
     def _wait_until(self, ready: Callable[[], bool]) -> bool:
         """Wait for that, under watch; false when the run ended meanwhile."""
+        deadline = time.monotonic() + PATIENCE * max(1.0, self.settings.stall)
         while not ready():
             if self.over or self.course.interrupted:
+                return False
+            if time.monotonic() > deadline:
+                self._declare(Verdict.STALL, "quiet point", f"{self._absent()} did not come")
                 return False
             time.sleep(0.005)
             self._slow_tick()
@@ -283,6 +287,11 @@ class Soak:
         alarm = self.watcher.look()
         if alarm is not None:
             self._declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
+
+    def _absent(self) -> str:
+        """Who is not parked, or else the queues."""
+        absent = [m.name for m in self.members.values() if not self._parked((m.role,))]
+        return ", ".join(dict.fromkeys(absent)) or "the work queues"
 
     def _quiet_point(self) -> None:
         """Everyone outside, queues empty: audit, ask quiet pages to move, audit again."""
