@@ -302,12 +302,18 @@ cdef class Engine:
         else:
             self.run(kworker_loop, &d)
 
-    def measure(self, str what, dict settings):
-        """Run a loop of run/measure.pxi; returns (nanoseconds, operations, worst wait ticks)."""
+    def measure(self, str what, dict settings, u64[::1] handles=None):
+        """Run a loop of run/measure.pxi; returns (nanoseconds, operations, worst wait ticks).
+        handles: of the live objects, 0 where there is none yet; kept from loop to loop."""
         cdef measure_t m
         memset(&m, 0, sizeof(m))
         self.enter_as_task()
         m.pool = settings.get("pool", 0)
+        if handles is not None:
+            m.handles = &handles[0]
+            m.nr_handles = <u32>handles.shape[0]
+        elif what != "lock":
+            raise ValueError(f"{what} needs handles")
         m.rounds = settings.get("rounds", 0)
         m.nanoseconds = settings.get("nanoseconds", 0)
         m.from_size = settings.get("from_size", 200)

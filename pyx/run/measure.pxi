@@ -6,45 +6,52 @@ cdef struct measure_t:
     u64 nanoseconds                     # of the measured loop
     u64 operations
     u64 worst_wait                      # clock ticks
+    u64 *handles                        # of the live objects: only this is the caller's memory
+    u32 nr_handles
     u32 from_size
     u32 to_size
     u32 inside                          # steps with the lock held
     u32 outside
 
 
-cdef u32 prefill(pool_t *pool, measure_t *m) noexcept nogil:
-    """Objects of uniform sizes into the whole table."""
-    cdef u32 i, filled = 0
-    for i in range(H.geometry.objects):
-        if object_at(i).handle == 0:
-            object_at(i).size = m.from_size + random_below(current, m.to_size - m.from_size + 1)
-            if z3fold_alloc(pool, object_at(i).size, GFP_KERNEL, &object_at(i).handle) != 0:
-                break
-        filled += 1
+cdef inline u64 a_size(measure_t *m) noexcept nogil:
+    return m.from_size + random_below(current, m.to_size - m.from_size + 1)
+
+
+cdef void fill_up(pool_t *pool, measure_t *m) noexcept nogil:
+    """Objects of uniform sizes for all handles that are not live yet."""
+    cdef u32 i
+    for i in range(m.nr_handles):
+        if m.handles[i] == 0 and z3fold_alloc(pool, a_size(m), GFP_KERNEL, &m.handles[i]) != 0:
+            m.nr_handles = i
+            break
     run_pending_work()
-    return filled
 
 
 cdef void measure_free_alloc(void *argument) noexcept nogil:
     """Free a random object, allocate another; queued work runs in between, as it must."""
     cdef measure_t *m = <measure_t *>argument
     cdef pool_t *pool = pool_at(m.pool)
-    cdef u32 objects = prefill(pool, m)
-    cdef u64 i, began
-    cdef object_t *o
+    cdef u64 i, began, size
+    cdef u64 *handle
+    cdef int result
+    fill_up(pool, m)
     began = now_ns()
     for i in range(m.rounds):
-        o = object_at(random_below(current, objects))
-        op_enter(OP_FREE, o.handle, 0)
-        z3fold_free(pool, o.handle)
+        handle = &m.handles[random_below(current, m.nr_handles)]
+        op_enter(OP_FREE, handle[0], 0)
+        z3fold_free(pool, handle[0])
         op_leave()
-        record(OP_FREE, 0, 0, o.handle, 0)
-        o.size = m.from_size + random_below(current, m.to_size - m.from_size + 1)
-        op_enter(OP_ALLOC, o.size, 0)
-        if z3fold_alloc(pool, o.size, GFP_KERNEL, &o.handle) == 0:
-            m.operations += 1
+        record(OP_FREE, 0, 0, handle[0], 0)
+        handle[0] = 0
+        size = a_size(m)
+        op_enter(OP_ALLOC, size, 0)
+        result = z3fold_alloc(pool, size, GFP_KERNEL, handle)
         op_leave()
-        record(OP_ALLOC, 0, 0, o.handle, o.size)
+        if result != 0:
+            break
+        record(OP_ALLOC, 0, 0, handle[0], size)
+        m.operations += 1
         if i & 31 == 31:
             while run_one_work(&pool.compact_wq, -1):
                 pass
@@ -56,11 +63,11 @@ cdef void measure_free_alloc(void *argument) noexcept nogil:
 cdef void measure_map_unmap(void *argument) noexcept nogil:
     cdef measure_t *m = <measure_t *>argument
     cdef pool_t *pool = pool_at(m.pool)
-    cdef u32 objects = prefill(pool, m)
     cdef u64 i, handle, address, began
+    fill_up(pool, m)
     began = now_ns()
     for i in range(m.rounds):
-        handle = object_at(random_below(current, objects)).handle
+        handle = m.handles[random_below(current, m.nr_handles)]
         op_enter(OP_MAP, handle, 0)
         address = z3fold_map(pool, handle)
         op_leave()
