@@ -15,6 +15,7 @@ from typing import Any
 import multiprocess
 import pytest
 from puppet import puppet
+from storing import store
 
 import z3fold_stress
 from z3fold_stress import Arena, ArenaSettings, HandleError, Pool, SettingsError, VerdictError
@@ -149,21 +150,6 @@ def test_image_is_a_private_copy(arena: Arena) -> None:
 # Sharing
 
 
-def store(arena: Arena, task: int, pool: int, sizes: list[int], out: Any) -> None:
-    """In a child: allocate objects, fill them with the task's number, tell their handles."""
-    arena.become(task)
-    handles = []
-    for size in sizes:
-        result, _, handle = arena.call(Call.CALL_ALLOC, pool, size, 1)
-        assert result == 0
-        at, _, _ = arena.call(Call.CALL_MAP, pool, handle)
-        arena.memory[at : at + size] = bytes([task]) * size
-        arena.call(Call.CALL_UNMAP, pool, handle)
-        handles.append(handle)
-    out.send(handles)
-    out.recv()
-
-
 @pytest.mark.parametrize("start", STARTS)
 def test_child_sees_and_changes_the_same_memory(start: str) -> None:
     context = multiprocess.get_context(start)
@@ -287,7 +273,7 @@ def test_killed_parent_leaves_no_segment() -> None:
     """An arena has no name anywhere: not in /dev/shm, not in the file system."""
     before = set(os.listdir("/dev/shm"))
     process = subprocess.Popen(
-        [sys.executable, "-c", MAKE_AND_WAIT], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-P", "-c", MAKE_AND_WAIT], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert process.stdout is not None
     fd = int(process.stdout.readline())

@@ -20,7 +20,7 @@ from z3fold_stress.dump import save
 
 GOLDEN = Path(__file__).parent / "golden"
 TRACE = str(GOLDEN / "v52_uniform_4cpu_drain.csv")
-PROGRAM = [sys.executable, "-c", "from z3fold_stress.cli import main; main()"]
+PROGRAM = [sys.executable, "-P", "-c", "from z3fold_stress.cli import main; main()"]
 
 
 class Answer(NamedTuple):
@@ -89,7 +89,9 @@ def test_help_lists_every_command_and_imports_none(run: Run) -> None:
         "try: main(['--help'])\n"
         "except SystemExit: print({'rich', 'psutil', 'z3fold_stress.soak'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.endswith("set()\n")
 
 
@@ -349,7 +351,7 @@ KEYS = {
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """All measurements for real, each for a moment; the soak is left out."""
     allocator, locks = bench.allocator, bench.locks
-    monkeypatch.setattr(bench, "allocator", lambda runs: allocator(runs, 0.01))
+    monkeypatch.setattr(bench, "allocator", lambda runs, **only: allocator(runs, 0.01, **only))
     monkeypatch.setattr(bench, "locks", lambda: locks(1, 0.01, processes=(1, 2)))
     rates = {f"soak_{name}_per_s": 1000 for name in ("allocs", "frees", "maps")}
     monkeypatch.setattr(bench, "soaks", lambda runs, seconds: {"": rates})
