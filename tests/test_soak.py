@@ -14,10 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from z3fold_stress.cli.soak import soak as soak_command
 from z3fold_stress.designs import resolve
 from z3fold_stress.dump import load
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.soak import SoakReport, SoakSettings, as_text, run
+from z3fold_stress.soak.report import command_of
 
 SMALL = {"objects": 400, "workers": 2, "seed": 7}
 
@@ -119,6 +121,41 @@ def test_settings_that_cannot_work_are_refused_by_name(
 ) -> None:
     with pytest.raises(SettingsError, match=word):
         SoakSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_the_command_to_run_it_again_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says, parsed by the command, makes the same settings."""
+    settings = SoakSettings(
+        design=resolve("sound", ["putback-forgets-unbuddied"]),
+        seed=9,
+        workers=3,
+        reclaimers=2,
+        objects=1500,
+        frames=1200,
+        sizes="uniform",
+        hot=0.3,
+        linger=0.2,
+        delay_rate=0.002,
+        reclaim_interval_us=50,
+        faults={"page": 0.25},
+        ring=0,
+        kill=True,
+        offline=False,
+    )
+    made: list[SoakSettings] = []
+
+    class Caught(Exception):
+        pass
+
+    def catch(soak: object, as_json: bool) -> None:
+        made.append(soak.settings)  # type: ignore[attr-defined]
+        raise Caught
+
+    monkeypatch.setattr("z3fold_stress.cli.soak._run", catch)
+    words = command_of(settings).split()[2:]
+    with pytest.raises(Caught):
+        soak_command(words, standalone_mode=False)
+    assert made == [settings]
 
 
 # from outside: signals

@@ -72,6 +72,12 @@ def _seed(seed: int | None) -> int:
 @click.option("--seed", type=int, default=None, help="[default: drawn, and reported]")
 @click.option("--fill", default=0.7, show_default=True, help="Live part of the object table.")
 @click.option("--maps", default=2.0, show_default=True, help="Verified maps per allocation.")
+@click.option("--rewrite", default=0.05, show_default=True, help="Of the maps, rewrites.")
+@click.option("--atomic", default=0.1, show_default=True, help="Allocations that may not sleep.")
+@click.option("--linger", default=0.05, show_default=True, help="Maps held over another map.")
+@click.option("--hot", default=0.02, show_default=True, help="Operations on a few hot objects.")
+@click.option("--migrate-interval-us", default=100, show_default=True, help="Migrators' pause.")
+@click.option("--reclaim-interval-us", default=2000, show_default=True, help="Reclaimers' pause.")
 @click.option(
     "--fail",
     multiple=True,

@@ -4,7 +4,7 @@ text for people and as JSON for programs."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from z3fold_stress import _live
@@ -138,19 +138,32 @@ class SoakReport:
         }
 
 
+_NOT_OPTIONS = {"design", "seed", "faults", "kill", "offline", "cross_cpu_search", "poison"}
+_NOT_OPTIONS |= {"keep_going", "ring", "seconds"}
+
+
 def command_of(s: SoakSettings) -> str:
     """A command line that runs the same soak again (a soak is not replayed bit for bit)."""
     words = ["z3fold-stress soak", f"--design {s.design.name}", f"--seed {s.seed}"]
-    words += [f"--workers {s.workers}", f"--migrators {s.migrators}"]
-    words.append(f"--operations {s.operations}" if s.operations else f"--seconds {s.seconds:g}")
-    if s.lock != "ttas":
-        words.append(f"--lock {s.lock}")
+    if not s.operations:
+        words.append(f"--seconds {s.seconds:g}")
+    usual = SoakSettings()
+    for option in (f.name for f in fields(s) if f.name not in _NOT_OPTIONS):
+        value = getattr(s, option)
+        if value != getattr(usual, option) or option in ("workers", "migrators"):
+            told = f"{value:g}" if isinstance(value, float) else str(value)
+            words.append(f"--{option.replace('_', '-')} {told}")
     words += [f"--fail {name}={value:g}" for name, value in s.faults.items()]
-    if s.delay_rate:
-        words.append(f"--delay-rate {s.delay_rate:g} --delay-ns {s.delay_ns}")
-    if s.kill:
-        words.append("--kill")
-    return " ".join(words)
+    if s.ring != usual.ring:
+        words.append(f"--recorder {s.ring}")
+    flags = {
+        "--kill": s.kill,
+        "--no-offline": not s.offline,
+        "--no-cross-cpu-search": not s.cross_cpu_search,
+        "--no-poison": not s.poison,
+        "--keep-going": s.keep_going,
+    }
+    return " ".join([*words, *(flag for flag, on in flags.items() if on)])
 
 
 def last_events(
