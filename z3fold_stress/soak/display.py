@@ -106,18 +106,20 @@ class LiveTable:
     def _table(self, soak: Soak) -> Table:
         counts = soak.statistics.counts()
         reasons = ", ".join(f"{k} {n:,}" for k, n in soak.statistics.reasons().items()) or "none"
-        density = soak.course.density.get("objects_per_page", 0.0)
+        pages = soak.layout.pool(0)["pages_nr"]
+        density = (counts["alloc"] - counts["free"]) / pages if pages else 0.0
         retries = ", ".join(
             f"{i}: {n:,}" for i, n in enumerate(soak.statistics.moved_after()) if n and i
         )
         table = Table(
             title=f"soak of {soak.settings.design.name}, {soak.elapsed:.0f} s, "
             f"seed {soak.settings.seed}",
-            caption=f"migrated {counts['migrated']:,}   -EAGAIN {counts['eagain']:,} ({reasons})\n"
-            f"moved after retries: {retries or 'none needed one'}   "
+            caption=f"migrated {counts['migrated']:,}   -EAGAIN {counts['eagain']:,}   "
             f"put back {counts['putback']:,}   evicted {counts['evict']:,}\n"
-            f"objects a page {density:.2f}   quiet points {soak.course.quiet_points}   "
-            f"killed {len(soak.course.deaths)}   (Ctrl-C ends with the report)",
+            f"attempts failed by: {reasons}\n"
+            f"moved after retries: {retries or 'none needed one'}\n"
+            f"{density:.2f} objects a page   quiet points {soak.course.quiet_points}   "
+            f"killed {len(soak.course.deaths)}\n(Ctrl-C ends with the report)",
             caption_justify="left",
         )
         table.add_column("process")
