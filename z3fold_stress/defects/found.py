@@ -154,7 +154,12 @@ FOUND: tuple[Defect, ...] = (
                If the page was recycled, a stranger's page is freed.""",
         fix="none known",
         symptom="Bad page state, or another user's page freed, under memory pressure.",
-        verdicts=(Verdict.DOUBLE_FREE, Verdict.USE_AFTER_FREE, Verdict.STALE_HANDLE),
+        verdicts=(
+            Verdict.DOUBLE_FREE,
+            Verdict.USE_AFTER_FREE,
+            Verdict.STALE_HANDLE,
+            Verdict.REFCOUNT,
+        ),
         as_posted=True,
     ),
     Defect(

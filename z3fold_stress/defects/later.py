@@ -29,7 +29,7 @@ LATER: tuple[Defect, ...] = (
             Born with d776aaa9895e (v5.3-rc, 5.2 stable), removed by its revert 6e73fd25e2c7,
             Vitaly Wool, September 2019, v5.4-rc1; reported by Agustín Dall'Alba""",
         symptom="Changing or switching off zswap's pool hangs for ever.",
-        verdicts=(Verdict.DEADLOCK, Verdict.USE_AFTER_FREE, Verdict.LOST_PAGE),
+        verdicts=(Verdict.DEADLOCK, Verdict.USE_AFTER_FREE, Verdict.LOST_PAGE, Verdict.LEAK),
         as_posted=False,
     ),
     Defect(

@@ -77,6 +77,7 @@ OLDER: tuple[Defect, ...] = (
             Verdict.DATA_RACE,
             Verdict.LIST_CORRUPTION,
             Verdict.LEAK,
+            Verdict.USE_AFTER_FREE,
         ),
         as_posted=False,
         needs=("compact-vs-free-no-ref",),
@@ -154,7 +155,7 @@ OLDER: tuple[Defect, ...] = (
         fix="none known",
         symptom="""
             Logs flooded with "No free chunks in unbuddied" on 4.13 (systemd-swap issue 44).""",
-        verdicts=(Verdict.INVARIANT, Verdict.CORRUPTION, Verdict.LIVELOCK),
+        verdicts=(Verdict.INVARIANT, Verdict.CORRUPTION, Verdict.LIVELOCK, Verdict.STALE_HANDLE),
         as_posted=False,
     ),
 )

@@ -408,6 +408,7 @@ POSTED: tuple[Defect, ...] = (
             Verdict.STALE_HANDLE,
             Verdict.CORRUPTION,
             Verdict.LEAK,
+            Verdict.REFCOUNT,
         ),
         as_posted=True,
     ),
