@@ -28,7 +28,6 @@ cdef extern from *:
     #define z3f_exchange(p, v)        __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
     #define z3f_prefetch(p)           __builtin_prefetch((p), 1)
     #define z3f_barrier()             __asm__ __volatile__("" ::: "memory")
-    #define z3f_mb()                  __atomic_thread_fence(__ATOMIC_SEQ_CST)
     #define z3f_BUILD_BUG_ON(c)       ((void)sizeof(char[1 - 2 * !!(c)]))
 
     static inline int z3f_cas32(uint32_t *p, uint32_t old, uint32_t new_) {
@@ -64,7 +63,6 @@ cdef extern from *:
     }
     """
     bint unlikely "z3f_unlikely"(bint) noexcept nogil
-    u16 read_once16 "z3f_read_once"(u16 *) noexcept nogil
     u32 read_once32 "z3f_read_once"(u32 *) noexcept nogil
     u64 read_once64 "z3f_read_once"(u64 *) noexcept nogil
     i64 read_once_i64 "z3f_read_once"(i64 *) noexcept nogil
@@ -75,10 +73,8 @@ cdef extern from *:
     void write_once32 "z3f_write_once"(u32 *, u32) noexcept nogil
     void write_once64 "z3f_write_once"(u64 *, u64) noexcept nogil
     void store_release8 "z3f_store_release"(u8 *, u8) noexcept nogil
-    void store_release16 "z3f_store_release"(u16 *, u16) noexcept nogil
     void store_release32 "z3f_store_release"(u32 *, u32) noexcept nogil
     void store_release64 "z3f_store_release"(u64 *, u64) noexcept nogil
-    u8 fetch_add8 "z3f_fetch_add"(u8 *, u8) noexcept nogil
     u32 fetch_add32 "z3f_fetch_add"(u32 *, u32) noexcept nogil
     u32 fetch_sub32 "z3f_fetch_sub"(u32 *, u32) noexcept nogil
     u32 fetch_or32 "z3f_fetch_or"(u32 *, u32) noexcept nogil
@@ -91,7 +87,6 @@ cdef extern from *:
     bint cas64 "z3f_cas64"(u64 *, u64, u64) noexcept nogil
     void prefetch "z3f_prefetch"(const void *) noexcept nogil
     void barrier "z3f_barrier"() noexcept nogil
-    void smp_mb "z3f_mb"() noexcept nogil
     void pause "z3f_pause"() noexcept nogil
     u64 clock_ticks "z3f_clock"() noexcept nogil
     u64 now_ns "z3f_now_ns"() noexcept nogil

@@ -389,8 +389,6 @@ cdef struct arena_t:
     u32 pause                           # quiet point: park
     u32 sleepers                        # tasks in a timed wait for a lock
     u32 nr_verdicts
-    u32 tick                            # raised by whoever watches
-    u32 padding
     verdict_t verdicts[MAX_VERDICTS]
     u64 scratch[NR_SCRATCH * 8]
 

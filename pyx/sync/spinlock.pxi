@@ -315,8 +315,3 @@ cdef inline void spin_unlock_below(u32 *lock) noexcept nogil:
     """Unlock the lock that was taken before the last one."""
     if unlikely(not spin_unlock_fast(lock, 2)):
         spin_unlock_slow(lock)
-
-
-cdef inline bint spin_is_held(u32 *lock) noexcept nogil:
-    """Whether this task holds the lock: lockdep_assert_held."""
-    return lock_owner(read_once32(lock)) == me

@@ -79,12 +79,6 @@ cdef int z3fold_create_pool(u32 evicts, pool_t **created) noexcept nogil:
     return 0
 
 
-cdef void drain_pool(pool_t *pool) noexcept nogil:
-    """Compaction may queue release work, release never queues compaction."""
-    flush_workqueue(&pool.compact_wq)
-    flush_workqueue(&pool.release_wq)
-
-
 cdef i64 isolated_pages(pool_t *pool) noexcept nogil:
     """Read under the pool lock: who ends an isolation must have let go of the lock as well."""
     cdef i64 isolated
