@@ -3,34 +3,81 @@
 from pathlib import Path
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 PYX = Path("pyx")
 PARTS = sorted(str(p) for kind in ("*.pxi", "*.h") for p in PYX.rglob(kind))
+FLAGS = [
+    "-O2",
+    "-g1",
+    "-fno-strict-aliasing",
+    "-fno-inline-functions-called-once",
+    "-fno-inline-small-functions",
+    "-fno-inline-functions",
+    "-fno-partial-inlining",
+    "-fno-tree-slp-vectorize",
+    "-Wno-unused-function",
+    "-Wno-sign-compare",
+]
+# Every access to memory calls a hook (sim/hooks.c); the runtime that usually has them is not
+# linked. Frame pointers are how a report learns who called.
+INSTRUMENTED = [
+    *FLAGS,
+    "-DZ3F_SIM",
+    "-fsanitize=thread",
+    "--param=tsan-instrument-func-entry-exit=0",
+    "-fno-omit-frame-pointer",
+    "-fno-optimize-sibling-calls",
+]
+BESIDE = ["-O2", "-g1", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
 
 live = Extension(
     "z3fold_stress._live",
     sources=[str(PYX / "_live.pyx")],
     include_dirs=[str(PYX)],
     depends=PARTS,
-    extra_compile_args=[
-        "-O2",
-        "-g1",
-        "-fno-strict-aliasing",
-        "-fno-inline-functions-called-once",
-        "-fno-inline-small-functions",
-        "-fno-inline-functions",
-        "-fno-partial-inlining",
-        "-fno-tree-slp-vectorize",
-        "-Wno-unused-function",
-        "-Wno-sign-compare",
-    ],
+    extra_compile_args=FLAGS,
+)
+sim = Extension(
+    "z3fold_stress._sim",
+    sources=[str(PYX / "_sim.pyx"), *sorted(str(p) for p in (PYX / "sim").glob("*.c"))],
+    include_dirs=[str(PYX)],
+    depends=PARTS,
 )
 
+
+class Build(build_ext):
+    """Compiles each source of _sim as it must be: the subject's half with instrumentation."""
+
+    def build_extensions(self):
+        compile_one = self.compiler._compile
+
+        def compile_as_fits(obj, src, extension, cc_args, extra_postargs, pp_opts):
+            path = Path(src)
+            flags = (
+                INSTRUMENTED if path.stem == "_sim" else BESIDE if path.parent.name == "sim" else []
+            )
+            compile_one(obj, src, extension, cc_args, [*extra_postargs, *flags], pp_opts)
+
+        self.compiler._compile = compile_as_fits
+        super().build_extensions()
+
+
+# The folder scenarios/ is installed as the package z3fold_stress.scenarios.
+SCENARIOS = find_packages(include=["scenarios", "scenarios.*"])
+
 setup(
+    cmdclass={"build_ext": Build},
+    packages=[
+        *find_packages(include=["z3fold_stress", "z3fold_stress.*"]),
+        *(f"z3fold_stress.{name}" for name in SCENARIOS),
+    ],
+    package_dir={"z3fold_stress.scenarios": "scenarios"},
     ext_modules=cythonize(
-        [live],
+        [live, sim],
         build_dir="build/cython",
+        emit_linenums=True,
         include_path=[str(PYX)],
         compiler_directives={
             "language_level": "3",

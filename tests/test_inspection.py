@@ -376,7 +376,7 @@ def test_any_damage_is_told_and_never_stumbled_over(arena: Arena, pool: Pool) ->
     handles = [pool.alloc(size) for size in (100, 1500, 800, 4090, 300, 1200, 2500, 600)]
     pool.free(handles.pop(1))
     pool.isolate(pool.page_of(handles[3]))
-    image, tasks = bytes(arena.memory), arena.layout.arena("tasks")
+    image, tasks = bytes(arena.memory), arena.layout.arena("pools")
     end = arena.layout.frame_offset(8)
     used = [at for at in range(tasks, end, 8) if any(image[at : at + 8])]
     for seed in range(40):

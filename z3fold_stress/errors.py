@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from z3fold_stress.judgement import Judgement
 
-__all__ = ["HandleError", "SettingsError", "VerdictError"]
+__all__ = ["HandleError", "ScenarioError", "SettingsError", "VerdictError"]
 
 
 class SettingsError(ValueError):
     """A setting that cannot work; the message names it and the remedy."""
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be run, or a file that holds none; the message says where and why."""
 
 
 class HandleError(ValueError):

@@ -3,8 +3,6 @@
 # Owns the process-local view (base address, current task, copies of the settings that
 # hot paths test). A process looks at one arena at a time; bind() changes which.
 
-from libc.string cimport memcpy, memmove, memset
-
 cdef char *A                            # where this process mapped the arena
 cdef arena_t *H
 cdef task_t *current
@@ -68,8 +66,6 @@ cdef u64 lay_out(arena_t *h) noexcept nogil:
     """Place the regions for h.geometry; returns the size of the whole in bytes."""
     cdef geometry_t *g = &h.geometry
     cdef u64 at_ = round_up(sizeof(arena_t), PAGE_SIZE)
-    h.tasks = at_
-    at_ = round_up(at_ + <u64>(g.tasks + 1) * sizeof(task_t), PAGE_SIZE)
     h.pools = at_
     at_ = round_up(at_ + <u64>MAX_POOLS * sizeof(pool_t), PAGE_SIZE)
     h.percpu = at_
@@ -80,14 +76,17 @@ cdef u64 lay_out(arena_t *h) noexcept nogil:
     at_ = round_up(at_ + <u64>g.slots * sizeof(z3fold_buddy_slots), PAGE_SIZE)
     h.objects = at_
     at_ = round_up(at_ + <u64>g.objects * sizeof(object_t), PAGE_SIZE)
-    h.rings = at_
-    at_ = round_up(at_ + <u64>(g.tasks + 1) * g.ring * sizeof(event_t), PAGE_SIZE)
     h.swapmap = at_
     at_ = round_up(at_ + <u64>g.swap * sizeof(u64), PAGE_SIZE)
     h.frames = at_
     at_ += <u64>g.frames * PAGE_SIZE
     h.swap = at_
     at_ += <u64>g.swap * PAGE_SIZE
+    # What only its owner writes: beyond the memory that a simulation watches.
+    h.tasks = at_
+    at_ = round_up(at_ + <u64>(g.tasks + 1) * sizeof(task_t), PAGE_SIZE)
+    h.rings = at_
+    at_ = round_up(at_ + <u64>(g.tasks + 1) * g.ring * sizeof(event_t), PAGE_SIZE)
     h.size = at_
     return at_
 

@@ -9,6 +9,7 @@ from libc.stdint cimport (int16_t as i16, int32_t as i32, int64_t as i64,
 cdef extern from *:
     """
     #include <stdint.h>
+    #include <string.h>
     #include <sched.h>
     #include <signal.h>
     #include <time.h>
@@ -36,7 +37,39 @@ cdef extern from *:
     static inline int z3f_cas64(uint64_t *p, uint64_t old, uint64_t new_) {
         return __atomic_compare_exchange_n(p, &old, new_, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     }
-    #if defined(__x86_64__)
+    #if defined(Z3F_SIM)
+    /* A simulation has no clock, and the compiler does not show what memcpy touches. */
+    void sim_reads(const void *p, uint64_t size);
+    void sim_writes(const void *p, uint64_t size);
+    void sim_poison(void *p, int byte, uint64_t size);
+    #define z3f_memcpy(d, s, n)  (sim_reads((s), (n)), sim_writes((d), (n)), memcpy((d), (s), (n)))
+    #define z3f_memmove(d, s, n) (sim_reads((s), (n)), sim_writes((d), (n)), memmove((d), (s), (n)))
+    #define z3f_memset(d, c, n)  (sim_writes((d), (n)), memset((d), (c), (n)))
+    #define z3f_poison(d, c, n)  sim_poison((d), (c), (n))
+    #else
+    #define z3f_memcpy(d, s, n)  memcpy((d), (s), (n))
+    #define z3f_memmove(d, s, n) memmove((d), (s), (n))
+    #define z3f_memset(d, c, n)  memset((d), (c), (n))
+    #define z3f_poison(d, c, n)  memset((d), (c), (n))
+    #endif
+    /* Reads memory that belongs to nobody, by the word: not worth showing. */
+    __attribute__((no_sanitize("thread"), noinline))
+    static int64_t z3f_first_different(const uint64_t *word, int words, uint64_t value) {
+        int i, j;
+        for (i = 0; i < words; i += 8) {
+            uint64_t wrong = 0;
+            for (j = 0; j < 8; j++)
+                wrong |= word[i + j] ^ value;
+            for (j = 0; wrong && j < 8; j++)
+                if (word[i + j] != value)
+                    return (i + j) * 8;
+        }
+        return -1;
+    }
+    #if defined(Z3F_SIM)
+    static inline void z3f_pause(void) { }
+    static inline uint64_t z3f_clock(void) { return 0; }
+    #elif defined(__x86_64__)
     static inline void z3f_pause(void) { __builtin_ia32_pause(); }
     static inline uint64_t z3f_clock(void) { return __builtin_ia32_rdtsc(); }
     #else
@@ -82,6 +115,7 @@ cdef extern from *:
     i64 fetch_add_i64 "z3f_fetch_add"(i64 *, i64) noexcept nogil
     u64 fetch_or64 "z3f_fetch_or"(u64 *, u64) noexcept nogil
     u64 fetch_and64 "z3f_fetch_and"(u64 *, u64) noexcept nogil
+    u64 exchange64 "z3f_exchange"(u64 *, u64) noexcept nogil
     u16 exchange16 "z3f_exchange"(u16 *, u16) noexcept nogil
     bint cas32 "z3f_cas32"(u32 *, u32, u32) noexcept nogil
     bint cas64 "z3f_cas64"(u64 *, u64, u64) noexcept nogil
@@ -93,6 +127,11 @@ cdef extern from *:
     void nap "z3f_nap"(u64 ns) noexcept nogil
     void futex_wait "z3f_futex_wait"(u32 *word, u32 seen, u64 ns) noexcept nogil
     void futex_wake "z3f_futex_wake"(u32 *word) noexcept nogil
+    void memcpy "z3f_memcpy"(void *to, const void *from_, u64 size) noexcept nogil
+    void memmove "z3f_memmove"(void *to, const void *from_, u64 size) noexcept nogil
+    void memset "z3f_memset"(void *to, int byte, u64 size) noexcept nogil
+    void poison_memory "z3f_poison"(void *to, int byte, u64 size) noexcept nogil
+    i64 first_different "z3f_first_different"(const u64 *word, int words, u64 value) noexcept nogil
     void BUILD_BUG_ON "z3f_BUILD_BUG_ON"(bint) noexcept nogil
     void sched_yield() noexcept nogil
     int process_signal "kill"(int pid, int sig) noexcept nogil

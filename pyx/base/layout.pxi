@@ -5,7 +5,7 @@
 # struct here raises LAYOUT_VERSION: an arena or a dump of another version is refused.
 
 cdef enum:
-    LAYOUT_VERSION = 1
+    LAYOUT_VERSION = 2
     PAGE_SHIFT = 12
     PAGE_SIZE = 1 << PAGE_SHIFT
     PAGE_MASK_BITS = PAGE_SIZE - 1
@@ -79,6 +79,7 @@ cpdef enum LockClass:
     LC_SLOTS                            # in a slots object
     LC_WORKQUEUE
     LC_RAW                              # a scratch word
+    LC_PAGE_NEW                         # the page lock of a migration's target, not yet in use
     NR_LOCK_CLASSES
 
 cpdef enum LockKind:
@@ -307,6 +308,9 @@ cdef struct task_t:
     list_head failed                    # of those, what a second attempt will try again
     list_head single                    # of those, the one it tries now
     list_head aside                     # free frames an offliner keeps out of use
+    u64 before_slots                    # what the -EAGAIN contract saw before an attempt
+    u64 before_pool
+    u64 before_mapping
     op_t ops[MAX_DEPTH]
     held_t held[MAX_HELD]
     mcs_node_t mcs[MAX_HELD]
@@ -326,7 +330,8 @@ cdef struct object_t:                   # what the caller of the allocator knows
     u32 state
     u32 owner                           # task that allocated it, or took it over
     u64 swap                            # swap slot + 1
-    u64 padding[3]
+    u64 last_page                       # where a program saw it last
+    u64 padding[2]
 
 cdef struct verdict_t:
     u32 kind
@@ -369,7 +374,7 @@ cdef struct arena_t:
     u64 layout                          # sizes of all structs, folded: same version, same compiler
     geometry_t geometry
     config_t config
-    u64 tasks                           # offsets of the regions
+    u64 tasks                           # offsets of the regions; tasks and rings lie last
     u64 pools
     u64 percpu
     u64 memmap

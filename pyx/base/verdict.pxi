@@ -30,7 +30,13 @@ cdef extern from *:
         z3f_landing_set = outer_set;
         return left;
     }
+    #if defined(Z3F_SIM)
+    void sim_leave_operation(void);
+    #else
+    #define sim_leave_operation() ((void)0)
+    #endif
     static void z3f_leave(void) {
+        sim_leave_operation();          /* a simulated task is dropped, stack and all */
         if (z3f_landing_set)
             _longjmp(z3f_landing, 1);
         abort();                        /* not reached: every entry is guarded */
@@ -40,11 +46,22 @@ cdef extern from *:
     void leave_operation "z3f_leave"() noexcept nogil
 
 
+cdef void fail_in_sim(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
+                      const char *text, u64 a, u64 b, u64 c) noexcept nogil:
+    """A simulated execution ends at its first failed check."""
+    cdef char[184] told
+    snprintf(told, sizeof(told), text, a, b, c)
+    sim_fail(kind, where, page, handle, lock, pc, told)
+
+
 cdef void verdict(int kind, const char *where, u64 page, u64 handle, u64 lock,
                   const char *text, u64 a=0, u64 b=0, u64 c=0) noexcept nogil:
     """Record a failed check. text is a printf format for a, b, c (%llu, %lld, %llx)."""
     cdef u32 i, n
     cdef verdict_t *v
+    if in_sim():
+        fail_in_sim(kind, where, page, handle, lock, here(), text, a, b, c)
+        return
     n = read_once32(&H.nr_verdicts)
     for i in range(n if n < MAX_VERDICTS else MAX_VERDICTS):
         v = &H.verdicts[i]
@@ -70,6 +87,8 @@ cdef void verdict(int kind, const char *where, u64 page, u64 handle, u64 lock,
 cdef void bug(int kind, const char *where, u64 page, u64 handle, u64 lock,
               const char *text, u64 a=0, u64 b=0, u64 c=0) noexcept nogil:
     """Record a failed check after which this operation cannot go on, and leave it."""
+    if in_sim():
+        fail_in_sim(kind, where, page, handle, lock, here(), text, a, b, c)
     verdict(kind, where, page, handle, lock, text, a, b, c)
     store_release32(&H.stop, 2)
     leave_operation()

@@ -9,21 +9,16 @@
 cdef enum:
     MAX_TRIES = 10
 
-cdef u64 before_slots
-cdef u64 before_pool
-cdef u64 before_mapping
-
 
 cdef void contract_broken(page_t *page, const char *text, u64 a=0, u64 b=0) noexcept nogil:
     verdict(V_EAGAIN_CONTRACT, "migrate", page_address(page), 0, 0, text, a, b)
 
 
 cdef void before_attempt(page_t *page, page_t *newpage) noexcept nogil:
-    global before_slots, before_pool, before_mapping
     cdef z3fold_header *zhdr = header_at(page_address(page))
-    before_slots = zhdr.slots
-    before_pool = zhdr.pool
-    before_mapping = page.mapping
+    current.before_slots = zhdr.slots
+    current.before_pool = zhdr.pool
+    current.before_mapping = page.mapping
     if not PageIsolated(page):
         contract_broken(page, "a page that is not isolated is to be migrated")
     if page.isolated_by != me:
@@ -41,10 +36,10 @@ cdef void after_refusal(page_t *page, page_t *newpage, int result) noexcept nogi
     cdef z3fold_buddy_slots *slots
     cdef u64 word
     cdef int i
-    if not PageIsolated(page) or page.mapping != before_mapping or read_once32(&page.refcount) < 2:
+    if not PageIsolated(page) or page.mapping != current.before_mapping or read_once32(&page.refcount) < 2:
         contract_broken(page, "result %lld, but the page is not isolated as before "
                         "(references %llu)", result, page.refcount)
-    if zhdr.slots != before_slots or zhdr.pool != before_pool:
+    if zhdr.slots != current.before_slots or zhdr.pool != current.before_pool:
         contract_broken(page, "result %lld, but the header has other slots (0x%llx)",
                         result, zhdr.slots)
     if node(page.lru.prev).next != offset_of(&page.lru):
@@ -53,9 +48,9 @@ cdef void after_refusal(page_t *page, page_t *newpage, int result) noexcept nogi
     if newpage.private != 0 or newpage.mapping != 0 or read_once32(&newpage.refcount) != 1:
         contract_broken(page, "result %lld, but the target page was changed: private 0x%llx",
                         result, newpage.private)
-    if not is_slots(before_slots):
+    if not is_slots(current.before_slots):
         return
-    slots = <z3fold_buddy_slots *>at(before_slots)
+    slots = <z3fold_buddy_slots *>at(current.before_slots)
     for i in range(4):
         word = read_once64(&slots.slot[i])
         if slots.state == SLOTS_ALLOCATED and word != 0 \
@@ -78,7 +73,7 @@ cdef void before_putback(page_t *page) noexcept nogil:
     page.isolated_by = 0
 
 
-cdef void watch_contract(int step, page_t *page, page_t *newpage, int result) noexcept nogil:
+cdef void look_at(int step, page_t *page, page_t *newpage, int result) noexcept nogil:
     if step == OP_MIGRATE_PAGES:
         before_attempt(page, newpage)
     elif step == OP_MIGRATE:
@@ -88,3 +83,9 @@ cdef void watch_contract(int step, page_t *page, page_t *newpage, int result) no
             after_refusal(page, newpage, result)
     elif step == OP_PUTBACK:
         before_putback(page)
+
+
+cdef void watch_contract(int step, page_t *page, page_t *newpage, int result) noexcept nogil:
+    gate_look_away()
+    look_at(step, page, newpage, result)
+    gate_look_again()

@@ -5,11 +5,17 @@
 cdef bint refuse_evictions = False      # this process lets every eviction fail
 
 
+cdef u64 peek_object_id(u64 address) noexcept nogil:
+    """The owner may be writing the payload at this moment: the number is only a guess, and is
+    checked with a reference to the object taken."""
+    return (<u64 *>at(address))[0]
+
+
 cdef i64 read_object_id(pool_t *pool, u64 handle) noexcept nogil:
     """The number at the start of the payload, which may be that of an object just freed, or
     of one not yet filled; -1 when it is no object's."""
     cdef u64 address = client_map(pool, handle)
-    cdef u64 head = (<u64 *>at(address))[0] if address else <u64>-1
+    cdef u64 head = peek_object_id(address) if address else <u64>-1
     client_unmap(pool, handle)
     return <i64><u32>head if <u32>head < H.geometry.objects else -1
 

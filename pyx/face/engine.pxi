@@ -72,6 +72,23 @@ cdef geometry_t geometry_of(dict g) except *:
     return geometry
 
 
+cdef config_t config_of(dict config) except *:
+    cdef config_t c
+    cdef int i
+    memset(&c, 0, sizeof(c))
+    c.design = config["design"]
+    c.seed = config["seed"]
+    c.lock_kind = config["lock_kind"]
+    c.cross_cpu_search = config["cross_cpu_search"]
+    c.poison = config["poison"]
+    c.keep_going = config["keep_going"]
+    c.delay_rate = config["delay_rate"]
+    c.delay_ns = config["delay_ns"]
+    for i in range(NR_FAULTS):
+        c.fault[i] = config["faults"][i]
+    return c
+
+
 def arena_size(dict geometry):
     """Bytes that an arena of this geometry needs."""
     cdef arena_t h
@@ -135,19 +152,7 @@ cdef class Engine:
     def format(self, dict geometry, dict config):
         """Make an empty arena of zeroed memory."""
         cdef geometry_t g = geometry_of(geometry)
-        cdef config_t c
-        cdef int i
-        memset(&c, 0, sizeof(c))
-        c.design = config["design"]
-        c.seed = config["seed"]
-        c.lock_kind = config["lock_kind"]
-        c.cross_cpu_search = config["cross_cpu_search"]
-        c.poison = config["poison"]
-        c.keep_going = config["keep_going"]
-        c.delay_rate = config["delay_rate"]
-        c.delay_ns = config["delay_ns"]
-        for i in range(NR_FAULTS):
-            c.fault[i] = config["faults"][i]
+        cdef config_t c = config_of(config)
         format_arena(self.base, &g, &c)
 
     def examine(self):
@@ -187,6 +192,14 @@ cdef class Engine:
         request.result = 0
         self.run(perform, &request)
         return request.result, request.b, request.c
+
+    def run_program(self, const u8[::1] program):
+        """Run a compiled program (run/program.pxi) as this task."""
+        self.enter_as_task()
+        if program.shape[0] < <Py_ssize_t>sizeof(instruction_t) or \
+                program.shape[0] % sizeof(instruction_t):
+            raise ValueError("not a compiled program: its length is no multiple of 32 bytes")
+        self.run(perform_program, <void *>&program[0])
 
     def set_evict(self, u64 pool, callback):
         """callback(handle offset) -> 0 or a negative errno evicts for this pool."""

@@ -67,7 +67,7 @@ cdef int offline_range(u32 first, u32 frames, u32 budget) noexcept nogil:
     """Move all movable pages out of a range, in at most `budget` rounds.
     Returns how many are left; why they refused is in current.refusals."""
     cdef migrate_control c
-    cdef u32 pfn, round_ = 0, batch, left
+    cdef u32 pfn, round_ = 0, batch, left, spins = 0
     cdef u32 end = first + frames if first + frames < H.geometry.frames else H.geometry.frames
     cdef u64 moved
     cdef bint endless = defect(OFFLINE_ENDLESS_LOOP)
@@ -94,5 +94,5 @@ cdef int offline_range(u32 first, u32 frames, u32 budget) noexcept nogil:
                      "budget: %u rounds", left, refusal_name(current.refused), round_)
             verdict(V_LIVELOCK, "offline_range", page_address(memmap + first), 0, 0, text)
             break
-        sched_yield()
+        relax(&spins)
     return <int>left

@@ -16,18 +16,7 @@ cdef inline void ClearPageIsolated(page_t *page) noexcept nogil:
 
 cdef i64 first_unpoisoned(u64 address) noexcept nogil:
     """Byte offset of the first word of the frame that is not poison, or -1."""
-    cdef u64 *word = <u64 *>at(address)
-    cdef u64 wrong
-    cdef int i, j
-    for i in range(0, PAGE_SIZE // 8, 8):
-        wrong = 0
-        for j in range(8):
-            wrong |= word[i + j] ^ POISON
-        if unlikely(wrong != 0):
-            for j in range(8):
-                if word[i + j] != POISON:
-                    return (i + j) * 8
-    return -1
+    return first_different(<u64 *>at(address), PAGE_SIZE // 8, POISON)
 
 
 cdef page_t *alloc_page(int gfp, int fault) noexcept nogil:
@@ -46,6 +35,7 @@ cdef page_t *alloc_page(int gfp, int fault) noexcept nogil:
     fetch_add_i64(&H.frames_free, -1)
     page = memmap + (index - 1)
     address = page_address(page)
+    frame_lives(address, True)
     if unlikely(page.state != FRAME_FREE):
         bug(V_DOUBLE_FREE, "alloc_page", address, 0, 0, "an allocated frame is on the free list")
     if H.config.poison and page.generation != 0:
@@ -76,7 +66,8 @@ cdef void free_frame(page_t *page) noexcept nogil:
     check_no_locks_in(address, PAGE_SIZE)
     check_no_locks_in(offset_of(page), sizeof(page_t))
     if H.config.poison:
-        memset(at(address), POISON_BYTE, PAGE_SIZE)
+        poison_memory(at(address), POISON_BYTE, PAGE_SIZE)
+    frame_lives(address, False)
     page.generation += 1
     page.private = 0
     page.mapping = 0

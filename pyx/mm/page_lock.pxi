@@ -4,11 +4,22 @@
 
 cdef inline bint PageLocked(page_t *page) noexcept nogil:
     """Whether this task holds the lock."""
+    if in_sim():
+        return held(offset_of(&page.pg_lock)) != NULL
     return lock_owner(read_once32(&page.pg_lock)) == me
+
+
+cdef bint try_page_lock_in_sim(page_t *page) noexcept nogil:
+    if not gate_trylock(&page.pg_lock, LC_PG, False):
+        return False
+    hold(offset_of(&page.pg_lock), LC_PG)
+    return True
 
 
 cdef inline bint try_page_lock(page_t *page) noexcept nogil:
     """The bare try: no injected failure."""
+    if in_sim():
+        return try_page_lock_in_sim(page)
     if not ttas_try(&page.pg_lock, read_once32(&page.pg_lock)):
         return False
     hold(offset_of(&page.pg_lock), LC_PG)
@@ -16,12 +27,17 @@ cdef inline bint try_page_lock(page_t *page) noexcept nogil:
 
 
 cdef inline bint trylock_page(page_t *page) noexcept nogil:
+    if in_sim():
+        return spin_trylock_slow(&page.pg_lock, LC_PG)
     gate()
     return not should_fail(FAIL_TRYLOCK) and try_page_lock(page)
 
 
 cdef inline void lock_page(page_t *page) noexcept nogil:
     might_sleep("lock_page")
+    if in_sim():
+        spin_lock_slow(&page.pg_lock, LC_PG)
+        return
     gate()
     if not ttas_try(&page.pg_lock, read_once32(&page.pg_lock)):
         ttas_lock_slow(&page.pg_lock, LC_PG)
@@ -29,8 +45,13 @@ cdef inline void lock_page(page_t *page) noexcept nogil:
 
 
 cdef inline void unlock_page(page_t *page) noexcept nogil:
-    cdef u32 word = read_once32(&page.pg_lock)
-    cdef held_t *h = held(offset_of(&page.pg_lock))
+    cdef u32 word
+    cdef held_t *h
+    if in_sim():
+        spin_unlock_slow(&page.pg_lock)
+        return
+    word = read_once32(&page.pg_lock)
+    h = held(offset_of(&page.pg_lock))
     if unlikely(h == NULL or lock_owner(word) != me):
         bug(V_LOCK_MISUSE, "unlock_page", page_address(page), 0, offset_of(&page.pg_lock),
             "unlock_page by a task that does not hold it; the owner is %llu", lock_owner(word))

@@ -17,6 +17,7 @@ cdef u64 kmem_cache_alloc(pool_t *pool, int gfp) noexcept nogil:
         return 0
     fetch_add_i64(&H.slots_free, -1)
     slots += index - 1
+    slots_live(offset_of(slots), True)
     if unlikely(slots.state != SLOTS_FREE):
         bug(V_DOUBLE_FREE, "kmem_cache_alloc", 0, offset_of(slots), 0,
             "a live slots object is on the free list")
@@ -53,6 +54,7 @@ cdef void kmem_cache_free(pool_t *pool, u64 offset) noexcept nogil:
         slots.slot[i] = POISON          # the pool stays, as in a slab: it may be read too late
     slots.lock = POISON32
     slots.state = SLOTS_FREE
+    slots_live(offset, False)
     slots.generation += 1
     fetch_add_i64(&pool.slots_nr, -1)
     fetch_add_i64(&H.slots_free, 1)

@@ -2,6 +2,44 @@
 # operation itself. Here that is only what a run asks for: dawdling, to hold windows open
 # that are nanoseconds wide, and injected failures. Off, it costs one test.
 
+#
+# The sim world has a gate of its own (sim/gate.pxi); what the two have in common is the
+# vocabulary. Here nobody simulates, and all of that is gone when this is compiled.
+
+cdef extern from *:
+    """
+    #define z3f_in_sim() 0
+    #define z3f_nothing(...) ((void)0)
+    #define z3f_unused(a, b) ((void)(a), (void)(b))
+    #define z3f_no(...) 0
+    """
+    bint in_sim "z3f_in_sim"() noexcept nogil
+    u64 here "z3f_no"() noexcept nogil
+    void sim_fail "z3f_nothing"(int kind, const char *where, u64 page, u64 handle, u64 lock,
+                                u64 pc, const char *text) noexcept nogil
+    void gate_lock "z3f_nothing"(u32 *lock, int lock_class) noexcept nogil
+    bint gate_trylock "z3f_no"(u32 *lock, int lock_class, bint may_fail) noexcept nogil
+    void gate_unlock "z3f_nothing"(u32 *lock) noexcept nogil
+    void gate_read_lock "z3f_nothing"(u32 *lock, int lock_class) noexcept nogil
+    void gate_read_unlock "z3f_nothing"(u32 *lock) noexcept nogil
+    void gate_write_lock "z3f_nothing"(u32 *lock, int lock_class) noexcept nogil
+    void gate_write_unlock "z3f_nothing"(u32 *lock) noexcept nogil
+    void gate_wait_free "z3f_nothing"(u32 *lock) noexcept nogil
+    void gate_wait_change "z3f_nothing"(u64 *word, u64 seen) noexcept nogil
+    void gate_wait_equal "z3f_nothing"(u64 *word, u64 value) noexcept nogil
+    bint gate_wait_work "z3f_no"(list_head *items) noexcept nogil
+    void gate_yield "z3f_nothing"() noexcept nogil
+    void gate_progress "z3f_nothing"(u32 at) noexcept nogil
+    void gate_look_away "z3f_nothing"() noexcept nogil
+    void gate_look_again "z3f_nothing"() noexcept nogil
+    bint gate_should_fail "z3f_no"(int fault) noexcept nogil
+    void frame_lives "z3f_nothing"(u64 address, bint live) noexcept nogil
+    void slots_live "z3f_nothing"(u64 offset, bint live) noexcept nogil
+    void payload_begin "z3f_nothing"(u64 low, u64 high) noexcept nogil
+    void payload_end "z3f_nothing"() noexcept nogil
+    u32 history_invoke "z3f_no"(u32 object, bint write, u64 value) noexcept nogil
+    void history_respond "z3f_unused"(u32 operation, u64 value) noexcept nogil
+
 
 cdef void dawdle() noexcept nogil:
     """Lose some time, now and then: the config says how often and how long."""
@@ -31,14 +69,35 @@ cdef bint decide_to_fail(int fault) noexcept nogil:
 
 cdef inline bint should_fail(int fault) noexcept nogil:
     """Whether to fail here on purpose, as the kernel's fault injection asks."""
+    if in_sim():
+        return gate_should_fail(fault)
     return unlikely(gated) and H.config.fault[fault] != 0 and decide_to_fail(fault)
 
 
 cdef inline void relax(u32 *spins) noexcept nogil:
     """A step of a loop that retries: spin a little, then yield; ends when the run is over."""
+    if in_sim():
+        gate_yield()
+        return
     spins[0] += 1
     if spins[0] & 31:
         pause()
     else:
         give_up_if_over()
         sched_yield()
+
+
+cdef inline void relax_until_changed(u32 *spins, u64 *word, u64 seen) noexcept nogil:
+    """As relax, by who can go on once the word is no longer what it saw."""
+    if in_sim():
+        gate_wait_change(word, seen)
+    else:
+        relax(spins)
+
+
+cdef inline void relax_until_free(u32 *spins, u64 lock) noexcept nogil:
+    """As relax, by who can go on once the lock at this offset (if it is one) is free."""
+    if not in_sim():
+        relax(spins)
+    elif lock & 3 == 0:
+        gate_wait_free(<u32 *>at(lock))

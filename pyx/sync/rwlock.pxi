@@ -21,8 +21,12 @@ cdef void read_lock_slow(u32 *lock, int lock_class) noexcept nogil:
     end_wait(lockstat(lock_class), began)
 
 
-cdef inline void read_lock(u32 *lock, int lock_class) noexcept nogil:
+cdef void read_lock(u32 *lock, int lock_class) noexcept nogil:
     cdef u32 word
+    if in_sim():
+        gate_read_lock(lock, lock_class)
+        hold(offset_of(lock), lock_class).reader = 1
+        return
     gate()
     word = read_once32(lock)
     if unlikely(word & OWNER_MASK != 0 or not cas32(lock, word, word + READER)):
@@ -30,8 +34,13 @@ cdef inline void read_lock(u32 *lock, int lock_class) noexcept nogil:
     hold(offset_of(lock), lock_class).reader = 1
 
 
-cdef inline void read_unlock(u32 *lock) noexcept nogil:
+cdef void read_unlock(u32 *lock) noexcept nogil:
     cdef held_t *h = held(offset_of(lock))
+    if in_sim():
+        gate_read_unlock(lock)
+        if h != NULL:
+            let_go(h)
+        return
     if unlikely(h == NULL or not h.reader):
         bug(V_LOCK_MISUSE, "read_unlock", 0, 0, offset_of(lock),
             "read_unlock by a task that does not read (lock word 0x%llx)", read_once32(lock))
@@ -58,6 +67,10 @@ cdef void write_lock(u32 *lock, int lock_class) noexcept nogil:
     cdef u64 began = 0
     cdef u32 turns = 0
     cdef u32 word
+    if in_sim():
+        gate_write_lock(lock, lock_class)
+        hold(offset_of(lock), lock_class)
+        return
     gate()
     if held(offset_of(lock)) != NULL:
         bug(V_DEADLOCK, "write_lock", 0, 0, offset_of(lock),
@@ -77,8 +90,13 @@ cdef void write_lock(u32 *lock, int lock_class) noexcept nogil:
     hold(offset_of(lock), lock_class)
 
 
-cdef inline void write_unlock(u32 *lock) noexcept nogil:
+cdef void write_unlock(u32 *lock) noexcept nogil:
     cdef held_t *h = held(offset_of(lock))
+    if in_sim():
+        gate_write_unlock(lock)
+        if h != NULL:
+            let_go(h)
+        return
     if unlikely(h == NULL or h.reader or read_once32(lock) != me):
         bug(V_LOCK_MISUSE, "write_unlock", 0, 0, offset_of(lock),
             "write_unlock by a task that does not write (lock word 0x%llx)", read_once32(lock))

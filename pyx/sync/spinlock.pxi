@@ -31,7 +31,7 @@ cdef bint task_is_dead(u32 id) noexcept nogil:
 cdef const char *lock_class_name(int lock_class) noexcept nogil:
     if lock_class == LC_PG:
         return "PG"
-    if lock_class == LC_PAGE:
+    if lock_class == LC_PAGE or lock_class == LC_PAGE_NEW:
         return "page"
     if lock_class == LC_POOL:
         return "pool"
@@ -208,6 +208,10 @@ cdef inline void spin_lock_init(u32 *lock) noexcept nogil:
 
 
 cdef void spin_lock_slow(u32 *lock, int lock_class) noexcept nogil:
+    if in_sim():
+        gate_lock(lock, lock_class)
+        hold(offset_of(lock), lock_class)
+        return
     gate()
     if lock_kind != KIND_TTAS:
         queued_lock(lock, lock_class)
@@ -246,6 +250,11 @@ cdef bint queued_trylock(u32 *lock, int lock_class) noexcept nogil:
 
 
 cdef bint spin_trylock_slow(u32 *lock, int lock_class) noexcept nogil:
+    if in_sim():
+        if not gate_trylock(lock, lock_class, True):
+            return False
+        hold(offset_of(lock), lock_class)
+        return True
     gate()
     if should_fail(FAIL_TRYLOCK):
         return False
@@ -271,8 +280,14 @@ cdef void not_my_lock(u32 *lock, u32 word) noexcept nogil:
 
 
 cdef void spin_unlock_slow(u32 *lock) noexcept nogil:
-    cdef u32 word = read_once32(lock)
+    cdef u32 word
     cdef held_t *h = held(offset_of(lock))
+    if in_sim():
+        gate_unlock(lock)
+        if h != NULL:
+            let_go(h)
+        return
+    word = read_once32(lock)
     if h == NULL or lock_owner(word) != me:
         not_my_lock(lock, word)
     if lock_kind == KIND_MCS:

@@ -82,6 +82,7 @@ cdef bint run_one_work(workqueue_t *wq, i32 cpu) noexcept nogil:
 cdef void flush_workqueue(workqueue_t *wq) noexcept nogil:
     """Return when the queue is empty and nothing of it runs."""
     cdef u32 spins = 0
+    cdef u64 running, first
     might_sleep("flush_workqueue")
     while True:
         if wq.worker == 0 or wq.worker == me:
@@ -91,8 +92,13 @@ cdef void flush_workqueue(workqueue_t *wq) noexcept nogil:
         if list_empty(&wq.items) and (wq.running == 0 or wq.running_task == me):
             spin_unlock(&wq.lock)
             return
+        running = wq.running
+        first = wq.items.next
         spin_unlock(&wq.lock)
-        relax(&spins)
+        if running:
+            relax_until_changed(&spins, &wq.running, running)
+        else:
+            relax_until_changed(&spins, &wq.items.next, first)
 
 
 cdef bint cancel_work_sync(workqueue_t *wq, work_struct *work) noexcept nogil:
@@ -107,7 +113,7 @@ cdef bint cancel_work_sync(workqueue_t *wq, work_struct *work) noexcept nogil:
         fetch_and64(&work.data, ~<u64>WORK_PENDING)
     while wq.running == offset_of(work) and wq.running_task != me:
         spin_unlock(&wq.lock)
-        relax(&spins)
+        relax_until_changed(&spins, &wq.running, offset_of(work))
         spin_lock(&wq.lock, LC_WORKQUEUE)
     spin_unlock(&wq.lock)
     return was_pending

@@ -110,7 +110,7 @@ cdef void refuse_handle(u64 handle, u64 word, const char *where) noexcept nogil:
 cdef void check_slots(pool_t *pool, u64 handle, const char *where) noexcept nogil:
     """The handle must lie in a live slots object of this pool."""
     cdef z3fold_buddy_slots *slots = <z3fold_buddy_slots *>at(handle_to_slots(handle))
-    if handle & 7 or handle >= H.size or handle < H.tasks:
+    if handle & 7 or handle >= H.size or handle < H.slots:
         bug(V_STALE_HANDLE, where, 0, handle, 0, "0x%llx is no handle", handle)
     if slots.slot[0] == POISON:
         bug(V_USE_AFTER_FREE, where, 0, handle, 0, "the handle's slots object was freed")
@@ -175,7 +175,9 @@ cdef z3fold_header *lookup_contended(z3fold_buddy_slots *slots, u64 handle,
     cdef z3fold_header *zhdr = NULL
     while zhdr == NULL:
         turns += 1
-        if turns & 15:
+        if in_sim():
+            gate_wait_free(<u32 *>at(current.waits_for))
+        elif turns & 15:
             pause()
         else:
             sched_yield()

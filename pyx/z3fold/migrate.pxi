@@ -101,7 +101,7 @@ cdef int z3fold_page_migrate(page_t *newpage, page_t *page) noexcept nogil:
         init_work(&new_zhdr.work, WORK_COMPACT)
     ClearPageMovable(page)
     get_page(newpage)
-    z3fold_page_lock(new_zhdr)
+    spin_lock(&new_zhdr.page_lock, LC_PAGE_NEW)
     if new_zhdr.first_chunks or new_zhdr.middle_chunks or new_zhdr.last_chunks:
         if sound(SLOT_READ_BEFORE_PAGE_LOCK):
             spin_lock(&(<z3fold_buddy_slots *>at(new_zhdr.slots)).lock, LC_SLOTS)

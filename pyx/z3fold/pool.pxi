@@ -92,9 +92,12 @@ cdef void wait_for_isolated(pool_t *pool) noexcept nogil:
     """A page in the hands of the migration engine will queue work, or be released."""
     cdef u32 spins = 0
     cdef u64 turns = 0
+    cdef i64 isolated
     might_sleep("z3fold_destroy_pool")
-    while (isolated_pages(pool) != 0) != defect(DESTROY_WAIT_INVERTED):
-        relax(&spins)
+    isolated = isolated_pages(pool)
+    while (isolated != 0) != defect(DESTROY_WAIT_INVERTED):
+        relax_until_changed(&spins, <u64 *>&pool.isolated, <u64>isolated)
+        isolated = isolated_pages(pool)
         turns += 1
         if defect(DESTROY_WAIT_INVERTED) and turns > 100000:
             bug(V_DEADLOCK, "z3fold_destroy_pool", 0, 0, 0,

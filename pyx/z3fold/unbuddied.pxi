@@ -3,6 +3,9 @@
 # Guarded by the pool lock. Pool lock, then page lock, only by try-lock: the order is PG
 # lock, page lock, pool lock.
 
+cdef enum:
+    TRY_AGAIN = 1                       # no offset of a lock
+
 
 cdef inline list_head *unbuddied_list(pool_t *pool, u32 cpu, int chunks) noexcept nogil:
     return <list_head *>(A + pool.percpu) + cpu * TOTAL_CHUNKS + chunks
@@ -33,16 +36,20 @@ cdef void add_to_unbuddied(pool_t *pool, z3fold_header *zhdr) noexcept nogil:
 
 
 cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, u64 first,
-                                      bint *contended) noexcept nogil:
+                                      u64 *contended) noexcept nogil:
     """Take `first` off a list that began with it when read without a lock. Its page lock is
     held and a reference taken; null (and contended) when that is no longer so, or the page
-    is locked, or is to be compacted."""
+    is locked, or is to be compacted. contended: TRY_AGAIN, or the lock that was taken."""
     cdef z3fold_header *zhdr = <z3fold_header *>(A + first)
-    contended[0] = True
+    contended[0] = TRY_AGAIN
     prefetch_header(first)
     prefetch(header_page(zhdr))
     spin_lock(&pool.lock, LC_POOL)
-    if unlikely(first != read_once64(&l.next)) or unlikely(not z3fold_page_trylock(zhdr)):
+    if unlikely(first != read_once64(&l.next)):
+        spin_unlock(&pool.lock)
+        return NULL
+    if unlikely(not z3fold_page_trylock(zhdr)):
+        contended[0] = offset_of(&zhdr.page_lock)
         spin_unlock(&pool.lock)
         return NULL
     list_del_init(&zhdr.buddy)
@@ -57,7 +64,7 @@ cdef inline z3fold_header *take_first(pool_t *pool, list_head *l, u64 first,
     return zhdr
 
 
-cdef z3fold_header *search_own_cpu(pool_t *pool, int chunks, bint *contended) noexcept nogil:
+cdef z3fold_header *search_own_cpu(pool_t *pool, int chunks, u64 *contended) noexcept nogil:
     """The smallest room that is large enough, on this CPU's lists."""
     cdef u64 here = offset_of(unbuddied_list(pool, current.cpu, chunks))
     cdef u64 end = offset_of(unbuddied_list(pool, current.cpu, NCHUNKS))
@@ -75,17 +82,17 @@ cdef z3fold_header *search_unbuddied(pool_t *pool, int chunks) noexcept nogil:
     cdef z3fold_header *zhdr
     cdef list_head *l
     cdef u64 first
-    cdef bint contended = True
+    cdef u64 contended = TRY_AGAIN
     cdef u32 cpu, spins = 0
     while contended:
-        contended = False
+        contended = 0
         preempt_disable()
         zhdr = search_own_cpu(pool, chunks, &contended)
         preempt_enable()
         if zhdr != NULL:
             return zhdr
         if contended:
-            relax(&spins)
+            relax_until_free(&spins, contended)
     if not H.config.cross_cpu_search:
         return NULL
     # Patch 2/4: an exact fit on any CPU, one attempt each.

@@ -45,10 +45,11 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from z3fold_stress.defects import UnknownDefect
     from z3fold_stress.designs import UnknownDesign
     from z3fold_stress.dump import DumpError
-    from z3fold_stress.errors import SettingsError
+    from z3fold_stress.errors import ScenarioError, SettingsError
     from z3fold_stress.trace import TraceError
 
-    return SettingsError, UnknownDesign, UnknownDefect, TraceError, DumpError, ArenaError
+    known = (SettingsError, ScenarioError, UnknownDesign, UnknownDefect)
+    return (*known, TraceError, DumpError, ArenaError)
 
 
 def _say(what: str, message: str) -> None:

@@ -1,0 +1,509 @@
+# The simulator's face: an arena of its own, a set-up, actors, and many executions of them.
+#
+# Thin: places programs and budgets where the sim world (sim/) finds them, calls it without
+# the GIL, and turns what it found into plain values. One world a process.
+
+from libc.stdlib cimport malloc
+
+cdef extern from *:
+    """
+    #include <sys/mman.h>
+    #include <stddef.h>
+    enum { Z3F_MOAT = 1 << 30 };
+    /* The arena between two moats: an offset gone astray meets nothing of ours. */
+    static char *z3f_map_arena(uint64_t size) {
+        char *p = (char *)mmap(0, size + 2ull * Z3F_MOAT, PROT_NONE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == (char *)MAP_FAILED)
+            return 0;
+        if (mprotect(p + Z3F_MOAT, size, PROT_READ | PROT_WRITE)) {
+            munmap(p, size + 2ull * Z3F_MOAT);
+            return 0;
+        }
+        return p + Z3F_MOAT;
+    }
+    static void z3f_unmap_arena(char *base, uint64_t size) {
+        munmap(base - Z3F_MOAT, size + 2ull * Z3F_MOAT);
+    }
+    extern char __ehdr_start __attribute__((visibility("hidden")));
+    static uint64_t z3f_module(void) { return (uint64_t)&__ehdr_start; }
+    """
+    char *map_arena "z3f_map_arena"(u64 size) noexcept nogil
+    void unmap_arena "z3f_unmap_arena"(char *base, u64 size) noexcept nogil
+    u64 module_base "z3f_module"() noexcept nogil
+
+cdef extern from "sim/sim.h":
+    cdef enum:
+        SIM_TASKS
+        END_NONE
+        END_VERDICT
+        STOP_FOUND
+    cdef struct sim_choice:
+        u64 at
+        u16 task
+        u8 decision
+        u8 to
+    cdef struct sim_verdict:
+        u32 kind
+        u32 task
+        u64 page
+        u64 handle
+        u64 lock
+        u64 pc
+        u64 other_pc
+        u32 other_task
+        u32 size
+        u64 object
+        u8 writes
+        u8 other_writes
+        char *where
+        char *text
+    cdef struct sim_task_t "sim_task":
+        u8 daemon
+        u8 mortal
+        u8 state
+        u32 index
+        u32 program_at
+        u64 accesses
+        u64 pc
+        u8 nr_held
+        u32 *held
+        u64 *held_pc
+        void *context
+        void *saved
+    cdef struct strategy_t "strategy":
+        void (*prepare)() noexcept nogil
+    cdef struct sim_host:
+        void (*body)(u32) noexcept nogil
+        void **current
+        u32 *me
+        int (*audit)() noexcept nogil
+    cdef struct sim_t "sim":
+        char *base
+        bint races
+        bint every_access
+        bint coverage_on
+        u8 recording
+        u32 nr_promoted
+        u32 nr_tasks
+        u32 steps
+        u32 max_steps
+        u32 choices
+        u32 switches
+        u32 preemptions
+        u64 hash
+        const strategy_t *strategy
+        sim_task_t *task
+        sim_host host
+        u8 ending
+        sim_verdict verdict
+        u32 order_edge
+        u32 order_task
+        u8 *fault_budget
+        u8 death_budget
+        u64 seed
+        u64 execution
+        int depth
+        int delay_bound
+        bint strict
+        u32 unused
+        u64 restarted
+        double share_done
+        u64 longest
+        sim_choice *taken
+        u32 nr_taken
+        sim_choice *script
+        u32 nr_script
+        u64 frames
+        u64 frames_end
+        u64 slots
+        u64 slots_end
+        u64 scratch
+        u64 module
+    cdef struct sim_totals_t "sim_totals":
+        u64 executions
+        u64 steps
+        u64 choices
+        u64 switches
+        u64 limited
+        u64 pruned
+        u64 deaths
+    cdef struct sim_event:
+        u32 step
+        u16 task
+        u8 kind
+        u8 size
+        u32 program_at
+        u32 nr_stack
+        u64 clock
+        u64 object
+        u64 before
+        u64 after
+        u64 pc
+        u64 *stack
+        u32 nr_held
+        u32 *held
+    cdef struct lock_edge:
+        u8 from_ "from"
+        u8 to
+        u64 from_pc
+        u64 to_pc
+        sim_choice *taken
+        u32 nr_taken
+    cdef struct benign_t "benign":
+        u64 low
+        u64 high
+        u64 seen
+        u64 other_pc
+        u32 reason
+    sim_t sim
+    sim_totals_t sim_totals
+    sim_event *events
+    u32 nr_events
+    lock_edge *lock_edges
+    u32 nr_lock_edges
+    benign_t *benigns
+    u32 nr_benign
+    const strategy_t strategy_random, strategy_dfs, strategy_replay
+    int sim_start(void *arena, u64 arena_size, u64 window) noexcept nogil
+    void sim_stop() noexcept nogil
+    int sim_enter() noexcept nogil
+    void sim_leave() noexcept nogil
+    void sim_run_alone(u32 task) noexcept nogil
+    void sim_image(u32 context_bytes) noexcept nogil
+    int sim_explore(u64 executions, u64 nanoseconds) noexcept nogil
+    void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock,
+                    const char *text) noexcept nogil
+    void trace_reset() noexcept nogil
+    void promote_reset() noexcept nogil
+    void lock_order_reset() noexcept nogil
+    int benign_add(u64 low, u64 high, u32 reason) noexcept nogil
+    void benign_reset() noexcept nogil
+    void coverage_reset() noexcept nogil
+    u32 coverage_new() noexcept nogil
+    u32 coverage_count() noexcept nogil
+    void races_begin() noexcept nogil
+    void linear_begin() noexcept nogil
+    void linear_initial(u32 object, u64 value) noexcept nogil
+    void lifetime_frame(u64 offset, bint live) noexcept nogil
+
+cdef const instruction_t *sim_program[SIM_TASKS]
+cdef Simulator running_simulator = None
+
+STOPS = ("executions", "time", "exhausted", "found", "lost")
+ENDINGS = ("none", "done", "verdict", "steps", "pruned", "lost")
+
+
+cdef void run_actor(u32 index) noexcept nogil:
+    run_program(sim_program[index])
+
+
+cdef int audit_after() noexcept nogil:
+    cdef finding_t first
+    cdef int nr = audit_arena(&first, 1, -1)
+    if nr > 0:
+        sim_report(<int>first.kind, "audit", first.page, first.handle, 0, first.text)
+    return nr
+
+
+cdef const strategy_t *strategy_named(str name) except NULL:
+    if name == "random":
+        return &strategy_random
+    if name == "dfs":
+        return &strategy_dfs
+    if name == "replay":
+        return &strategy_replay
+    raise ValueError(f"no strategy is named {name!r}")
+
+
+cdef list choices_of(const sim_choice *taken, u32 n):
+    return [(taken[i].task, taken[i].at, taken[i].decision, taken[i].to) for i in range(n)]
+
+
+cdef class Simulator:
+    """A scenario in the sim world."""
+
+    cdef char *base
+    cdef u64 size
+    cdef u32 nr
+    cdef bint open
+    cdef list programs                  # bytes: kept alive
+    cdef bytearray contexts
+    cdef dict faults
+    cdef u32 deaths
+
+    def __cinit__(self, dict geometry, dict config, bytes setup, list actors, bytes finish):
+        """actors: (program, cpu, daemon, kworker: 0, 1 compaction, 2 release, mortal)."""
+        global running_simulator
+        if running_simulator is not None:
+            raise RuntimeError("this process has a simulator already: close it first")
+        self.nr = <u32>len(actors)
+        if self.nr + 2 > SIM_TASKS:
+            raise ValueError(f"{self.nr} actors: there may be {SIM_TASKS - 2}")
+        geometry = dict(geometry, tasks=self.nr + 2, ring=0)
+        self.size = arena_size(geometry)
+        self.base = map_arena(self.size)
+        if self.base == NULL:
+            raise MemoryError("no memory for the arena")
+        self.open = True
+        running_simulator = self
+        self.programs = [program for program, *_ in actors] + [setup, finish]
+        self.format(geometry, config)
+        self.place(actors)
+
+    def close(self):
+        global running_simulator, plain, A
+        if self.open:
+            self.open = False
+            sim_stop()
+            unmap_arena(self.base, self.size)
+            A = NULL                    # whoever comes next binds anew
+            running_simulator = None
+
+    def __dealloc__(self):
+        self.close()
+
+    cdef int format(self, dict geometry, dict config) except -1:
+        cdef geometry_t g = geometry_of(geometry)
+        cdef config_t c = config_of(config)
+        c.keep_going = False
+        format_arena(self.base, &g, &c)
+        return 0
+
+    cdef int bind_world(self) except -1:
+        """The variables of the subject that name the arena; every lock goes to the gate."""
+        global plain, detour
+        if not self.open:
+            raise ValueError("this simulator is closed")
+        bind(self.base, self.nr + 1)
+        plain = False
+        detour = &always
+        return 0
+
+    cdef int place(self, list actors) except -1:
+        cdef u32 i
+        cdef u32 context = <u32><u64>&(<task_t *>0).ops
+        cdef task_t *t
+        cdef bytes program
+        cdef char *saved
+        self.bind_world()
+        memset(&sim.task[0], 0, SIM_TASKS * sizeof(sim_task_t))
+        self.contexts = bytearray((self.nr + 2) * context)
+        saved = self.contexts
+        for i in range(self.nr + 2):
+            program = self.programs[i]
+            sim_program[i] = <const instruction_t *><const char *>program
+            t = task_at(i + 1)
+            t.state = TASK_RUNNING
+            t.rng = splitmix64(H.config.seed ^ i) | 1
+            sim.task[i].index = i
+            sim.task[i].context = t
+            sim.task[i].saved = saved + <u64>i * context
+        for i in range(self.nr):
+            _, cpu, daemon, _, mortal = actors[i]
+            task_at(i + 1).cpu = cpu % nr_cpus
+            task_at(i + 1).role = ROLE_WORKER
+            sim.task[i].daemon = daemon
+            sim.task[i].mortal = mortal
+        sim.nr_tasks = self.nr
+        sim.host.body = run_actor
+        sim.host.current = <void **>&current
+        sim.host.me = &me
+        sim.host.audit = audit_after
+        sim.frames = frames_start
+        sim.frames_end = frames_end
+        sim.slots = slots_start
+        sim.slots_end = slots_end
+        sim.scratch = <u64>(<char *>&H.scratch[0] - A)
+        sim.module = module_base()
+        sim.max_steps = 20000
+        sim.verdict.kind = 0
+        sim.longest = 0
+        sim.death_budget = 0
+        memset(&sim.fault_budget[0], 0, 32)
+        lock_order_reset()
+        promote_reset()
+        coverage_reset()
+        if sim_start(self.base, self.size, H.tasks):
+            raise MemoryError("no memory for the stacks of the tasks")
+        return 0
+
+    def prepare(self, dict words, list kworkers, u32 max_steps=20000):
+        """Create pool 0, set the words, run the set-up; a verdict (dict) where that failed.
+        kworkers: (actor, 1 compaction or 2 release, pool)."""
+        cdef pool_t *pool = NULL
+        cdef u32 context = <u32><u64>&(<task_t *>0).ops
+        self.bind_world()
+        sim.max_steps = max_steps
+        z3fold_create_pool(EVICTS_BY_TABLE, &pool)
+        for number, value in words.items():
+            scratch_word(number)[0] = <u64>(value & 0xffffffffffffffff)
+        sim.ending = END_NONE
+        sim.races = False
+        sim.recording = 0
+        sim.verdict.kind = 0
+        sim.order_edge = 0
+        if sim_enter():
+            raise MemoryError("no stack for signals")
+        with nogil:
+            races_begin()
+            sim_run_alone(self.nr)
+        sim_leave()
+        if sim.ending != END_NONE:
+            return self.outcome()
+        for actor, kind, number in kworkers:
+            pool = pool_number(number)
+            if kind == 1:
+                pool.compact_wq.worker = actor + 1
+            else:
+                pool.release_wq.worker = actor + 1
+        for i in range(H.geometry.objects):
+            if i < 64:
+                linear_initial(i, object_at(i).version)
+        current.nr_held = 0
+        sim_image(context)
+        return None
+
+    def configure(self, dict faults, u32 deaths, bint races=True, bint every_access=False,
+                  bint coverage=False, u32 max_steps=20000):
+        """Budgets of an execution: faults {number: how many}, deaths; what is looked at."""
+        memset(&sim.fault_budget[0], 0, 32)
+        for number, budget in faults.items():
+            sim.fault_budget[number] = budget
+        sim.death_budget = deaths
+        sim.races = races
+        sim.every_access = every_access
+        sim.coverage_on = coverage
+        sim.max_steps = max_steps
+
+    def begin(self, str strategy, u64 seed, u64 first=0, int depth=3, int delay_bound=-1):
+        """Choose the strategy for the explore() calls that follow."""
+        sim.strategy = strategy_named(strategy)
+        sim.seed = seed
+        sim.execution = first
+        sim.depth = depth
+        sim.delay_bound = delay_bound
+        sim.restarted = first
+        sim.share_done = 0
+        sim.recording = 0
+        memset(&sim_totals, 0, sizeof(sim_totals))
+        sim.strategy.prepare()
+
+    def explore(self, u64 executions, u64 nanoseconds):
+        """Run executions; returns why it stopped (STOPS)."""
+        cdef int why
+        self.bind_world()
+        with nogil:
+            why = sim_explore(executions, nanoseconds)
+        return STOPS[why]
+
+    def totals(self):
+        """What was done since begin()."""
+        return {
+            "executions": sim_totals.executions, "steps": sim_totals.steps,
+            "choices": sim_totals.choices, "switches": sim_totals.switches,
+            "limited": sim_totals.limited, "pruned": sim_totals.pruned,
+            "deaths": sim_totals.deaths, "promoted": sim.nr_promoted,
+            "restarted": sim.restarted, "share_done": sim.share_done,
+            "longest": sim.longest, "execution": sim.execution,
+            "coverage": coverage_count(), "coverage_new": coverage_new(),
+        }
+
+    def outcome(self):
+        """The execution that came last: its verdict, its schedule."""
+        cdef sim_verdict *v = &sim.verdict
+        found = {
+            "ending": ENDINGS[sim.ending], "steps": sim.steps, "switches": sim.switches,
+            "preemptions": sim.preemptions, "hash": sim.hash, "unused": sim.unused,
+            "schedule": choices_of(sim.taken, sim.nr_taken), "verdict": None, "order": None,
+            "clocks": [sim.task[i].accesses for i in range(self.nr)],
+        }
+        if sim.ending == END_VERDICT or v.kind:
+            found["verdict"] = {
+                "kind": v.kind, "task": v.task, "page": v.page, "handle": v.handle,
+                "lock": v.lock, "pc": v.pc, "other_pc": v.other_pc, "other_task": v.other_task,
+                "object": v.object, "size": v.size, "writes": v.writes,
+                "other_writes": v.other_writes, "where": v.where.decode(),
+                "text": v.text.decode(errors="replace"),
+            }
+        if sim.order_edge:
+            found["order"] = {"edge": sim.order_edge - 1, "task": sim.order_task}
+        return found
+
+    def lock_edges(self):
+        """The lock-order graph so far: (from, to, from_pc, to_pc, schedule)."""
+        return [
+            (lock_edges[i].from_, lock_edges[i].to, lock_edges[i].from_pc, lock_edges[i].to_pc,
+             choices_of(lock_edges[i].taken, lock_edges[i].nr_taken))
+            for i in range(nr_lock_edges)
+        ]
+
+    def forget_lock_order(self):
+        lock_order_reset()
+
+    def replay(self, list schedule, bint strict=False, int record=1):
+        """One execution after this schedule; record 2 keeps its events. Returns outcome()."""
+        cdef u32 n = <u32>len(schedule)
+        cdef sim_choice *script = <sim_choice *>malloc((n + 1) * sizeof(sim_choice))
+        cdef bint every = sim.every_access
+        cdef u32 i
+        if script == NULL:
+            raise MemoryError
+        try:
+            for i in range(n):
+                script[i].task, script[i].at, script[i].decision, script[i].to = schedule[i]
+            self.bind_world()
+            sim.strategy = &strategy_replay
+            sim.script = script
+            sim.nr_script = n
+            sim.strict = strict
+            sim.unused = 0
+            sim.every_access = True
+            sim.recording = record
+            trace_reset()
+            with nogil:
+                sim_explore(1, <u64>-1 >> 1)
+            return self.outcome()
+        finally:
+            sim.every_access = every
+            sim.recording = 0
+            sim.script = NULL
+            sim.nr_script = 0
+            libc_free(script)
+
+    def events(self):
+        """What was kept of the last replay: dicts in order."""
+        cdef sim_event *e
+        kept = []
+        for i in range(nr_events):
+            e = &events[i]
+            kept.append((
+                e.step, e.task, e.kind, e.size, e.program_at, e.clock, e.object, e.before,
+                e.after, e.pc, tuple([e.stack[k] for k in range(e.nr_stack)]),
+                tuple([e.held[k] for k in range(e.nr_held)]),
+            ))
+        return kept
+
+    def held(self):
+        """Of each actor: (state, instruction, pc of its pending point, [(lock, pc)])."""
+        return [
+            (sim.task[i].state, sim.task[i].program_at, sim.task[i].pc,
+             [(sim.task[i].held[k], sim.task[i].held_pc[k]) for k in range(sim.task[i].nr_held)])
+            for i in range(self.nr)
+        ]
+
+    def set_benign(self, list ranges):
+        """Races that are known: (low, high) program counters, in the order of their reasons."""
+        benign_reset()
+        for number, (low, high) in enumerate(ranges):
+            benign_add(low, high, number)
+
+    def benign_seen(self):
+        """{(reason number, other pc): times} of known races that were seen."""
+        return [(benigns[i].reason, benigns[i].seen, benigns[i].other_pc)
+                for i in range(nr_benign) if benigns[i].seen]
+
+    @property
+    def memory(self):
+        """The arena as it is now, for who reads it: a view that close() makes useless."""
+        return <u8[:self.size]><u8 *>self.base

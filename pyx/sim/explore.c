@@ -1,0 +1,120 @@
+/* Many executions, one after the other, from the image that set-up left: until something is
+ * found, or the strategy has seen all, or the budget is used up. */
+#include "sim.h"
+
+#include <string.h>
+#include <time.h>
+
+struct sim_totals sim_totals;
+
+static u32 context_bytes;
+
+/* The present state of the arena is what executions start from. */
+void sim_image(u32 bytes)
+{
+    context_bytes = bytes;
+    for (u32 i = 0; i < sim.nr_tasks + 2; i++)
+        memcpy(sim.task[i].saved, sim.task[i].context, bytes);
+    undo_mark();
+    lifetime_sync();
+}
+
+static void reset(void)
+{
+    undo_reset();
+    lifetime_reset();
+    for (u32 i = 0; i < sim.nr_tasks + 2; i++)
+        memcpy(sim.task[i].context, sim.task[i].saved, context_bytes);
+}
+
+static u64 now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
+}
+
+/* Everybody is done: what must hold now? */
+static void judge(void)
+{
+    char text[160];
+
+    for (u32 i = 0; i < sim.nr_tasks; i++)
+        if (sim.task[i].state == TASK_KILLED) {
+            sim_totals.deaths++;
+            return;                     /* it left what it was at half done */
+        }
+    if (!linear_check(text, sizeof(text))) {
+        sim_report(2, "linearizability", 0, 0, 0, text);
+        sim.ending = END_VERDICT;
+        return;
+    }
+    races_join_all(sim.nr_tasks + 1);
+    sim.ending = END_NONE;
+    sim_run_alone(sim.nr_tasks + 1);
+    if (sim.ending == END_NONE) {
+        sim_look_away();
+        sim.running = NULL;
+        sim.ending = sim.host.audit() ? END_VERDICT : END_DONE;
+        sim_look_again();
+    }
+}
+
+static void one_execution(void)
+{
+    u32 steps;
+
+    sim_execute();
+    steps = sim.steps;
+    if (sim.choices > sim.longest)
+        sim.longest = sim.choices;
+    if (sim.ending == END_DONE)
+        judge();
+    sim.steps = steps;
+    sim_totals.executions++;
+    sim_totals.steps += steps;
+    sim_totals.choices += sim.choices;
+    sim_totals.switches += sim.switches;
+    sim_totals.limited += sim.ending == END_STEPS;
+    sim_totals.pruned += sim.ending == END_PRUNED;
+}
+
+int sim_explore(u64 executions, u64 nanoseconds)
+{
+    u64 deadline = now_ns() + nanoseconds;
+    int why = STOP_EXECUTIONS;
+
+    if (sim_enter())
+        return STOP_LOST;
+    for (u64 n = 0; n < executions; n++) {
+        if ((n & 63) == 63 && now_ns() > deadline) {
+            why = STOP_TIME;
+            break;
+        }
+        reset();
+        sim.rng = sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1;
+        sim.order_edge = 0;
+        sim.hash = 0;
+        races_begin();
+        linear_begin();
+        if (!sim.strategy->begin()) {
+            why = STOP_EXHAUSTED;
+            break;
+        }
+        one_execution();
+        if (sim.strategy->end)
+            sim.strategy->end();
+        sim.execution++;
+        if (sim.ending == END_VERDICT || sim.order_edge) {
+            why = STOP_FOUND;
+            break;
+        }
+        if (sim.ending == END_REPLAY_LOST) {
+            why = STOP_LOST;
+            break;
+        }
+    }
+    sim_leave();
+    return why;
+}

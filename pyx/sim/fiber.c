@@ -1,0 +1,100 @@
+/* Coroutines with C stacks: mapped once, guarded, used again by every execution.
+ *
+ * A switch saves the six registers that a call preserves and jumps: no return-stack
+ * misprediction. A task that is given up is dropped; nothing on its stack owns anything. */
+#include "sim.h"
+
+#include <sys/mman.h>
+
+enum { STACK = 128 * 1024, GUARD = 4096 };
+
+static char *stacks;
+static u32 nr_stacks;
+
+#if defined(__x86_64__)
+
+__asm__(
+    ".text\n"
+    ".hidden fiber_switch\n"
+    ".globl fiber_switch\n"
+    ".type fiber_switch, @function\n"
+    "fiber_switch:\n"
+    "    pushq %rbp\n    pushq %rbx\n    pushq %r12\n"
+    "    pushq %r13\n    pushq %r14\n    pushq %r15\n"
+    "    movq %rsp, (%rdi)\n"
+    "    movq %rsi, %rsp\n"
+    "    popq %r15\n    popq %r14\n    popq %r13\n"
+    "    popq %r12\n    popq %rbx\n    popq %rbp\n"
+    "    popq %rcx\n"
+    "    jmp *%rcx\n"
+    ".size fiber_switch, . - fiber_switch\n");
+
+void *fiber_new(u32 index, void (*entry)(void))
+{
+    u64 *sp = (u64 *)(stacks + (u64)(index + 1) * (STACK + GUARD));
+
+    *--sp = 0;                          /* where entry would return to; rsp % 16 is 8, as after a call */
+    *--sp = (u64)entry;
+    for (int i = 0; i < 6; i++)
+        *--sp = 0;
+    return sp;
+}
+
+#else
+
+#include <ucontext.h>
+
+static ucontext_t contexts[SIM_TASKS + 1];
+static ucontext_t main_context;
+
+void *fiber_new(u32 index, void (*entry)(void))
+{
+    ucontext_t *c = &contexts[index];
+
+    getcontext(c);
+    c->uc_stack.ss_sp = stacks + (u64)index * (STACK + GUARD) + GUARD;
+    c->uc_stack.ss_size = STACK;
+    c->uc_link = NULL;
+    makecontext(c, entry, 0);
+    return c;
+}
+
+void fiber_switch(void **save, void *to)
+{
+    /* The slow way, one system call a switch, for machines without a switch of our own. */
+    ucontext_t *from = &main_context;
+
+    for (u32 i = 0; i < nr_stacks; i++)
+        if (save == &sim.task[i].sp)
+            from = &contexts[i];
+    *save = from;
+    swapcontext(from, (ucontext_t *)to);
+}
+
+#endif
+
+int fiber_stacks(u32 n)
+{
+    if (n <= nr_stacks)
+        return 0;
+    if (stacks)
+        munmap(stacks, (u64)nr_stacks * (STACK + GUARD));
+    stacks = mmap(NULL, (u64)n * (STACK + GUARD), PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stacks == MAP_FAILED) {
+        stacks = NULL;
+        nr_stacks = 0;
+        return -1;
+    }
+    for (u32 i = 0; i < n; i++)
+        mprotect(stacks + (u64)i * (STACK + GUARD), GUARD, PROT_NONE);
+    nr_stacks = n;
+    return 0;
+}
+
+bool fiber_on_guard(const void *address)
+{
+    u64 at = (u64)((const char *)address - stacks);
+
+    return stacks && at < (u64)nr_stacks * (STACK + GUARD) && at % (STACK + GUARD) < GUARD;
+}

@@ -1,0 +1,78 @@
+# The gate of the sim world: every operation that orders tasks goes to the scheduler (sim.h).
+#
+# The same vocabulary as sync/gate.pxi. Outside an execution (no window) the subject runs as in
+# the live world, one task at a time. Where in the subject an operation is, is the address that
+# the slow paths of sync/ return to: they are never inlined.
+
+cdef extern from "sim/sim.h":
+    """
+    #define z3f_in_sim() (__builtin_expect(sim.window != 0, 0))
+    #define z3f_here() ((uint64_t)__builtin_return_address(0) - sim.module)
+    #define z3f_gate_lock(l, c) sim_lock((l), (c), z3f_here())
+    #define z3f_gate_trylock(l, c, f) sim_trylock((l), (c), (f), z3f_here())
+    #define z3f_gate_unlock(l) sim_unlock((l), z3f_here())
+    #define z3f_gate_read_lock(l, c) sim_read_lock((l), (c), z3f_here())
+    #define z3f_gate_read_unlock(l) sim_read_unlock((l), z3f_here())
+    #define z3f_gate_write_lock(l, c) sim_write_lock((l), (c), z3f_here())
+    #define z3f_gate_write_unlock(l) sim_write_unlock((l), z3f_here())
+    """
+    bint in_sim "z3f_in_sim"() noexcept nogil
+    u64 here "z3f_here"() noexcept nogil
+    void gate_lock "z3f_gate_lock"(u32 *lock, int lock_class) noexcept nogil
+    bint gate_trylock "z3f_gate_trylock"(u32 *lock, int lock_class, bint may_fail) noexcept nogil
+    void gate_unlock "z3f_gate_unlock"(u32 *lock) noexcept nogil
+    void gate_read_lock "z3f_gate_read_lock"(u32 *lock, int lock_class) noexcept nogil
+    void gate_read_unlock "z3f_gate_read_unlock"(u32 *lock) noexcept nogil
+    void gate_write_lock "z3f_gate_write_lock"(u32 *lock, int lock_class) noexcept nogil
+    void gate_write_unlock "z3f_gate_write_unlock"(u32 *lock) noexcept nogil
+    void gate_wait_free "sim_gate_wait_free"(u32 *lock) noexcept nogil
+    void gate_wait_change "sim_gate_wait_change"(u64 *word, u64 seen) noexcept nogil
+    void gate_wait_equal "sim_gate_wait_equal"(u64 *word, u64 value) noexcept nogil
+    bint gate_wait_work "sim_gate_wait_work"(void *items) noexcept nogil
+    void gate_yield "sim_gate_yield"() noexcept nogil
+    void gate_progress "sim_progress"(u32 at) noexcept nogil
+    void gate_look_away "sim_look_away"() noexcept nogil
+    void gate_look_again "sim_look_again"() noexcept nogil
+    bint gate_should_fail "sim_gate_should_fail"(int fault) noexcept nogil
+    void frame_lives "lifetime_frame"(u64 address, bint live) noexcept nogil
+    void slots_live "lifetime_slots"(u64 offset, bint live) noexcept nogil
+    void payload_begin "sim_payload_begin"(u64 low, u64 high) noexcept nogil
+    void payload_end "sim_payload_end"() noexcept nogil
+    u32 history_invoke "sim_history_invoke"(u32 object, bint write, u64 value) noexcept nogil
+    void history_respond "linear_respond"(u32 operation, u64 value) noexcept nogil
+    void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
+                  const char *text) noexcept nogil
+
+
+cdef bint should_fail(int fault) noexcept nogil:
+    """Whether to fail here on purpose: a choice of the strategy, or (outside) a matter of luck."""
+    return gate_should_fail(fault)
+
+
+cdef inline void gate() noexcept nogil:
+    pass
+
+
+cdef inline void relax(u32 *spins) noexcept nogil:
+    """A step of a loop that retries."""
+    if in_sim():
+        gate_yield()
+    else:
+        give_up_if_over()
+        sched_yield()
+
+
+cdef inline void relax_until_changed(u32 *spins, u64 *word, u64 seen) noexcept nogil:
+    """As relax, by who can go on once the word is no longer what it saw."""
+    if in_sim():
+        gate_wait_change(word, seen)
+    else:
+        relax(spins)
+
+
+cdef inline void relax_until_free(u32 *spins, u64 lock) noexcept nogil:
+    """As relax, by who can go on once the lock at this offset (if it is one) is free."""
+    if not in_sim():
+        relax(spins)
+    elif lock & 3 == 0:
+        gate_wait_free(<u32 *>at(lock))

@@ -1,0 +1,105 @@
+/* Which frames and slots objects are alive, and where the payload that a task works on ends:
+ * an access to what was freed, or outside the object it belongs to, is a verdict at its line. */
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V_CORRUPTION = 2, V_USE_AFTER_FREE = 3 };
+enum { SLOTS_SIZE = 64, SLOTS_GUARDED = 44 };   /* what follows is the cache's own */
+
+u8 *life;
+static u8 *slots_dead;
+static struct { u8 *what; u8 old; } *changes;
+static u32 nr_changes, max_changes;
+
+void lifetime_start(void)
+{
+    lifetime_stop();
+    life = calloc(sim.arena_size / 4096 + 2, 1);
+    slots_dead = calloc((sim.slots_end - sim.slots) / SLOTS_SIZE + 1, 1);
+    if (!life || !slots_dead)
+        abort();
+    for (u64 p = sim.frames; p < sim.frames_end; p += 4096)
+        life[p >> 12] = LIFE_FREED_FRAME;
+    for (u64 p = sim.slots & ~4095ull; p < sim.slots_end; p += 4096)
+        life[p >> 12] = LIFE_SLOTS;
+    memset(slots_dead, 1, (sim.slots_end - sim.slots) / SLOTS_SIZE);
+    nr_changes = 0;
+}
+
+void lifetime_stop(void)
+{
+    free(life);
+    free(slots_dead);
+    free(changes);
+    life = slots_dead = NULL;
+    changes = NULL;
+    nr_changes = max_changes = 0;
+}
+
+static void change(u8 *what, u8 to)
+{
+    if (nr_changes == max_changes) {
+        max_changes = max_changes ? 2 * max_changes : 256;
+        changes = realloc(changes, max_changes * sizeof(*changes));
+        if (!changes)
+            abort();
+    }
+    changes[nr_changes].what = what;
+    changes[nr_changes++].old = *what;
+    *what = to;
+}
+
+void lifetime_frame(u64 offset, bool live)
+{
+    if (sim.window)
+        change(&life[offset >> 12], live ? LIFE_FRAME : LIFE_FREED_FRAME);
+}
+
+void lifetime_slots(u64 offset, bool live)
+{
+    if (sim.window)
+        change(&slots_dead[(offset - sim.slots) / SLOTS_SIZE], !live);
+}
+
+void lifetime_sync(void)
+{
+    nr_changes = 0;
+}
+
+void lifetime_reset(void)
+{
+    while (nr_changes) {
+        nr_changes--;
+        *changes[nr_changes].what = changes[nr_changes].old;
+    }
+}
+
+void lifetime_check(u64 offset, u32 size, bool write, u64 pc)
+{
+    struct sim_task *t = sim.running;
+    u8 kind = life[offset >> 12];
+    char text[160];
+
+    if (kind == LIFE_FREED_FRAME) {
+        snprintf(text, sizeof(text), "a %s of %u bytes at byte %llu of a page that was freed",
+                 write ? "store" : "load", size, (unsigned long long)(offset & 4095));
+        sim_fail(V_USE_AFTER_FREE, "access", offset & ~4095ull, 0, 0, pc, text);
+    }
+    if (kind == LIFE_SLOTS && offset >= sim.slots && offset < sim.slots_end
+            && (offset - sim.slots) % SLOTS_SIZE < SLOTS_GUARDED
+            && slots_dead[(offset - sim.slots) / SLOTS_SIZE]) {
+        snprintf(text, sizeof(text), "a %s of %u bytes in a slots object that was freed",
+                 write ? "store" : "load", size);
+        sim_fail(V_USE_AFTER_FREE, "access", 0, offset & ~63ull, 0, pc, text);
+    }
+    if (t->payload && kind == LIFE_FRAME && (offset < t->low || offset + size > t->high)) {
+        snprintf(text, sizeof(text), "a %s of %u bytes at byte %llu of the page: outside the "
+                 "object, which is at bytes %llu to %llu", write ? "store" : "load", size,
+                 (unsigned long long)(offset & 4095), (unsigned long long)(t->low & 4095),
+                 (unsigned long long)(t->high - (t->low & ~4095ull)));
+        sim_fail(V_CORRUPTION, "access", offset & ~4095ull, 0, 0, pc, text);
+    }
+}

@@ -1,0 +1,351 @@
+/* Locks and waits of the sim world: the words are the live world's, the waiting is the
+ * scheduler's. A task that waits is not enabled until it can go on; a try never waits. */
+#include "sim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { V_CORRUPTION = 2, V_USE_AFTER_FREE = 3, V_DEADLOCK = 10, V_LOCK_MISUSE = 12 };
+enum { FAIL_TRYLOCK = 4 };
+enum { POISON32 = 0x6b6b6b6b };
+
+static inline struct sim_task *step(void)
+{
+    sim.running->accesses++;
+    return sim.running;
+}
+
+static inline u32 word_at(u64 offset)
+{
+    return *(u32 *)(sim.base + offset);
+}
+
+static inline void set_word(u64 offset, u32 value)
+{
+    undo_word(offset, 4);
+    *(u32 *)(sim.base + offset) = value;
+}
+
+/* An owner that no task can be: the word is not a lock's any more. Let whoever wants it go on,
+ * and say so. */
+static inline bool no_lock(u32 word)
+{
+    return (word & OWNER_MASK) > sim.nr_tasks + 2;
+}
+
+/* A scratch word's lock is a class of its own. */
+static inline int class_of(u64 offset, int lock_class)
+{
+    return lock_class == 7 ? 16 + (int)((offset - sim.scratch) / 64) : lock_class;
+}
+
+bool sim_can_go(const struct sim_task *t)
+{
+    u32 word;
+
+    switch (t->kind) {
+    case POINT_LOCK:
+    case POINT_FREE:
+        word = word_at(t->object);
+        return (word & OWNER_MASK) == 0 || unlikely(no_lock(word));
+    case POINT_READ_LOCK:
+        return (word_at(t->object) & OWNER_MASK) == 0;
+    case POINT_WRITE_LOCK:
+        return word_at(t->object) == 0;
+    case POINT_CHANGE:
+        return t->size == 4 ? word_at(t->object) != (u32)t->seen
+                            : *(u64 *)(sim.base + t->object) != t->seen;
+    case POINT_EQUAL:
+        return t->size == 4 ? word_at(t->object) == (u32)t->seen
+                            : *(u64 *)(sim.base + t->object) == t->seen;
+    case POINT_WORK:
+        return t->woken || *(u64 *)(sim.base + t->object) != t->object;
+    default:
+        return true;
+    }
+}
+
+void sim_note_held(u64 offset, int lock_class, u64 pc)
+{
+    struct sim_task *t = sim.running;
+
+    if (t->nr_held < 16) {
+        t->held[t->nr_held] = (u32)offset;
+        t->held_class[t->nr_held] = (u8)lock_class;
+        t->held_pc[t->nr_held] = pc;
+        t->nr_held++;
+    }
+}
+
+void sim_note_let_go(u64 offset)
+{
+    struct sim_task *t = sim.running;
+    u32 i = t->nr_held;
+
+    while (i--) {
+        if (t->held[i] != (u32)offset)
+            continue;
+        t->nr_held--;
+        for (; i < t->nr_held; i++) {
+            t->held[i] = t->held[i + 1];
+            t->held_class[i] = t->held_class[i + 1];
+            t->held_pc[i] = t->held_pc[i + 1];
+        }
+        return;
+    }
+}
+
+static void check_word(u64 offset, u64 pc, const char *where)
+{
+    u32 word = word_at(offset);
+    char text[120];
+
+    lifetime_check(offset, 4, true, pc);
+    if (word == POISON32)
+        sim_fail(V_USE_AFTER_FREE, where, 0, 0, offset, pc, "the lock lies in freed memory");
+    if (no_lock(word)) {
+        snprintf(text, sizeof(text), "the lock word is 0x%x: no task has that number", word);
+        sim_fail(V_CORRUPTION, where, 0, 0, offset, pc, text);
+    }
+}
+
+void sim_lock(u32 *lock, int lock_class, u64 pc)
+{
+    struct sim_task *t = step();
+    u64 offset = offset_of(lock);
+
+    if (unlikely((word_at(offset) & OWNER_MASK) == t->index + 1))
+        sim_fail(V_DEADLOCK, "spin_lock", 0, 0, offset, pc,
+                 "it waits for a lock that it holds itself");
+    if (t->nr_held)
+        lock_order_acquired(t, class_of(offset, lock_class), pc);
+    sim_point(POINT_LOCK, offset, 4, true, 0, pc);
+    check_word(offset, pc, "spin_lock");
+    set_word(offset, word_at(offset) + LOCK_GENERATION + t->index + 1);
+    if (sim.races)
+        race_acquire(offset);
+    sim_note_held(offset, class_of(offset, lock_class), pc);
+}
+
+bool sim_trylock(u32 *lock, int lock_class, bool may_fail, u64 pc)
+{
+    struct sim_task *t = step();
+    u64 offset = offset_of(lock);
+
+    sim_point(POINT_TRYLOCK, offset, 4, true, 0, pc);
+    lifetime_check(offset, 4, true, pc);
+    if (word_at(offset) == POISON32)
+        check_word(offset, pc, "spin_trylock");
+    if (word_at(offset) & OWNER_MASK)
+        return false;
+    if (may_fail && sim.fault_left[FAIL_TRYLOCK] && sim_decide(FAIL_TRYLOCK, pc))
+        return false;
+    set_word(offset, word_at(offset) + LOCK_GENERATION + t->index + 1);
+    if (sim.races)
+        race_acquire(offset);
+    sim_note_held(offset, class_of(offset, lock_class), pc);
+    return true;
+}
+
+void sim_unlock(u32 *lock, u64 pc)
+{
+    struct sim_task *t = step();
+    u64 offset = offset_of(lock);
+    char text[120];
+
+    sim_point(POINT_UNLOCK, offset, 4, true, 0, pc);
+    lifetime_check(offset, 4, true, pc);
+    if ((word_at(offset) & OWNER_MASK) != t->index + 1) {
+        snprintf(text, sizeof(text), "unlock of a lock that it does not hold (owner: task %u)",
+                 word_at(offset) & OWNER_MASK);
+        sim_fail(V_LOCK_MISUSE, "spin_unlock", 0, 0, offset, pc, text);
+    }
+    if (sim.races)
+        race_release(offset);
+    set_word(offset, word_at(offset) & ~(u32)OWNER_MASK);
+    sim_note_let_go(offset);
+}
+
+void sim_read_lock(u32 *lock, int lock_class, u64 pc)
+{
+    u64 offset = offset_of(lock);
+
+    step();
+    if (sim.running->nr_held)
+        lock_order_acquired(sim.running, class_of(offset, lock_class), pc);
+    sim_point(POINT_READ_LOCK, offset, 4, true, 0, pc);
+    check_word(offset, pc, "read_lock");
+    set_word(offset, word_at(offset) + READER);
+    if (sim.races)
+        race_acquire(offset);
+    sim_note_held(offset, class_of(offset, lock_class), pc);
+}
+
+void sim_read_unlock(u32 *lock, u64 pc)
+{
+    u64 offset = offset_of(lock);
+
+    step();
+    sim_point(POINT_READ_UNLOCK, offset, 4, true, 0, pc);
+    if (word_at(offset) < READER)
+        sim_fail(V_LOCK_MISUSE, "read_unlock", 0, 0, offset, pc,
+                 "read_unlock of a lock that nobody reads");
+    if (sim.races)
+        race_release(offset);
+    set_word(offset, word_at(offset) - READER);
+    sim_note_let_go(offset);
+}
+
+void sim_write_lock(u32 *lock, int lock_class, u64 pc)
+{
+    struct sim_task *t = step();
+    u64 offset = offset_of(lock);
+
+    for (u32 i = 0; i < t->nr_held; i++)
+        if (t->held[i] == offset)
+            sim_fail(V_DEADLOCK, "write_lock", 0, 0, offset, pc,
+                     "it takes for writing a lock that it holds already");
+    if (t->nr_held)
+        lock_order_acquired(t, class_of(offset, lock_class), pc);
+    sim_point(POINT_WRITE_LOCK, offset, 4, true, 0, pc);
+    check_word(offset, pc, "write_lock");
+    set_word(offset, t->index + 1);
+    if (sim.races)
+        race_acquire(offset);
+    sim_note_held(offset, class_of(offset, lock_class), pc);
+}
+
+void sim_write_unlock(u32 *lock, u64 pc)
+{
+    struct sim_task *t = step();
+    u64 offset = offset_of(lock);
+
+    sim_point(POINT_UNLOCK, offset, 4, true, 0, pc);
+    if (word_at(offset) != t->index + 1)
+        sim_fail(V_LOCK_MISUSE, "write_unlock", 0, 0, offset, pc,
+                 "write_unlock of a lock that it does not hold");
+    if (sim.races)
+        race_release(offset);
+    set_word(offset, 0);
+    sim_note_let_go(offset);
+}
+
+/* A failed try is made again: nothing changes before the lock is free. */
+void sim_wait_free(u32 *lock, u64 pc)
+{
+    step();
+    sim_point(POINT_FREE, offset_of(lock), 4, false, 0, pc);
+}
+
+void sim_wait_change(void *word, u32 size, u64 seen, u64 pc)
+{
+    step();
+    sim_point(POINT_CHANGE, offset_of(word), size, false, seen, pc);
+}
+
+void sim_wait_equal(void *word, u32 size, u64 value, u64 pc)
+{
+    step();
+    sim_point(POINT_EQUAL, offset_of(word), size, false, value, pc);
+    if (sim.races)
+        race_acquire(offset_of(word));
+}
+
+/* Until an item is queued; false: none can come any more. */
+bool sim_wait_work(void *list_head, u64 pc)
+{
+    struct sim_task *t = step();
+
+    t->woken = 0;
+    sim_point(POINT_WORK, offset_of(list_head), 8, false, 0, pc);
+    return *(u64 *)list_head != offset_of(list_head);
+}
+
+void sim_yield(u64 pc)
+{
+    step();
+    sim_point(POINT_YIELD, 0, 0, false, 0, pc);
+}
+
+/* --- what the gate calls without a program counter of its own --- */
+
+#define HERE ((u64)__builtin_return_address(0) - sim.module)
+
+void sim_gate_wait_free(u32 *lock) { sim_wait_free(lock, HERE); }
+void sim_gate_wait_change(u64 *word, u64 seen) { sim_wait_change(word, 8, seen, HERE); }
+void sim_gate_wait_equal(u64 *word, u64 value) { sim_wait_equal(word, 8, value, HERE); }
+bool sim_gate_wait_work(void *items) { return sim_wait_work(items, HERE); }
+void sim_gate_yield(void) { sim_yield(HERE); }
+
+bool sim_gate_should_fail(int fault)
+{
+    return sim.window && sim_decide((u32)fault, HERE);
+}
+
+/* The interpreter tells where it is. To come further than ever is progress. */
+void sim_progress(u32 at)
+{
+    if (!sim.window)
+        return;
+    sim.running->program_at = at;
+    if (at > sim.running->furthest) {
+        sim.running->furthest = at;
+        sim.progress_step = sim.steps;
+    }
+    if (unlikely(sim.recording > 1))
+        trace_event(EVENT_OP_BEGIN, 0, 0, 0, at, 0);
+}
+
+/* A checker looks at the arena: its accesses are nobody's. */
+static u64 window_kept;
+
+void sim_look_away(void)
+{
+    window_kept = sim.window;
+    sim.window = 0;
+}
+
+void sim_look_again(void)
+{
+    sim.window = window_kept;
+}
+
+void sim_payload_begin(u64 low, u64 high)
+{
+    if (!sim.window)
+        return;
+    sim.running->payload = 1;
+    sim.running->low = low;
+    sim.running->high = high;
+}
+
+void sim_payload_end(void)
+{
+    if (sim.window)
+        sim.running->payload = 0;
+}
+
+u32 sim_history_invoke(u32 object, bool write, u64 value)
+{
+    return sim.window ? linear_invoke(sim.running->index, object, write, value) : ~0u;
+}
+
+void sim_leave_operation(void)
+{
+    if (sim.running && sim_in_fiber())
+        sim_end(END_VERDICT);
+}
+
+/* memset of freed memory. Only the head, where headers are, is shown to the race detector: the
+ * rest belongs to objects, whose owners are ordered by it. */
+void sim_poison(void *p, int byte, u64 size)
+{
+    u64 offset = offset_of(p);
+
+    if (sim.window && offset < sim.window) {
+        undo_range(offset, size);
+        if (sim.races)
+            race_range(offset, size < 128 ? size : 128, true, HERE);
+    }
+    memset(p, byte, size);
+}

@@ -1,0 +1,551 @@
+/* The scheduler: one execution from its beginning to its end.
+ *
+ * Runs on the stack of whoever is at a point; only where another task is chosen is there a
+ * switch. Knows what each task is about to do and whether it can; who goes on is the strategy's
+ * choice. The order of accesses is all that it decides: executions are sequentially consistent.
+ *
+ * A task's clock counts its accesses to the arena and its synchronisation operations, whatever
+ * of these are points: a schedule written in clocks means the same execution for any
+ * granularity. */
+#include "sim.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V_DEADLOCK = 10, V_LIVELOCK = 11, V_ORPHANED_LOCK = 17, V_CRASH = 19 };
+
+struct sim sim;
+
+static void *main_sp;
+static bool starting;                   /* each task runs to its first point */
+static bool in_fiber;
+static u64 start_clock[SIM_TASKS];      /* of a replay; 0: the first synchronisation operation */
+
+static void die_here(struct sim_task *t);
+
+/* --- what is chosen, written down --- */
+
+static void take(u32 task, u64 at, u8 decision, u8 to)
+{
+    if (unlikely(sim.nr_taken == sim.max_taken)) {
+        u32 room = sim.max_taken ? 2 * sim.max_taken : 256;
+        struct sim_choice *more = realloc(sim.taken, room * sizeof(*more));
+
+        if (!more)
+            abort();
+        sim.taken = more;
+        sim.max_taken = room;
+    }
+    sim.taken[sim.nr_taken++] = (struct sim_choice){ at, (u16)task, decision, to };
+}
+
+/* --- the end of an execution --- */
+
+_Noreturn static void to_main(void)
+{
+    void *dropped;
+
+    fiber_switch(&dropped, main_sp);
+    __builtin_unreachable();
+}
+
+_Noreturn void sim_end(int ending)
+{
+    sim.ending = ending;
+    to_main();
+}
+
+static void report(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
+                   const char *text)
+{
+    struct sim_verdict *v = &sim.verdict;
+
+    if (v->kind)
+        return;
+    v->kind = kind;
+    v->task = sim.running ? sim.running->index : SIM_TASKS;
+    v->page = page;
+    v->handle = handle;
+    v->lock = lock;
+    v->pc = pc;
+    snprintf(v->where, sizeof(v->where), "%s", where);
+    snprintf(v->text, sizeof(v->text), "%s", text);
+}
+
+void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
+              const char *text)
+{
+    report(kind, where, page, handle, lock, pc, text);
+    sim_end(END_VERDICT);
+}
+
+void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, const char *text)
+{
+    report(kind, where, page, handle, lock, 0, text);
+}
+
+/* --- nobody can go on --- */
+
+static u32 word_at(u64 object)
+{
+    return *(u32 *)(sim.base + object);
+}
+
+/* The task that t waits for, or -1. */
+static int waits_for(const struct sim_task *t)
+{
+    u32 owner;
+
+    if (t->kind != POINT_LOCK && t->kind != POINT_READ_LOCK && t->kind != POINT_WRITE_LOCK
+            && t->kind != POINT_FREE)
+        return -1;
+    owner = word_at(t->object) & OWNER_MASK;
+    if (owner)
+        return owner <= sim.nr_tasks + 2 ? (int)owner - 1 : -1;
+    for (u32 i = 0; i < sim.nr_tasks; i++)      /* a writer behind readers */
+        for (u32 k = 0; k < sim.task[i].nr_held; k++)
+            if (sim.task[i].held[k] == t->object)
+                return (int)i;
+    return -1;
+}
+
+static void nobody_can_go_on(void)
+{
+    char text[184];
+    u32 first = SIM_TASKS, at;
+    int next, n = 0, steps;
+    bool orphaned = false;
+
+    if (sim.alone) {
+        snprintf(text, sizeof(text), "it waits at 0x%llx, and nobody else runs",
+                 (unsigned long long)sim.running->object);
+        sim_fail(V_DEADLOCK, "deadlock", 0, 0, sim.running->object, sim.running->pc, text);
+    }
+    for (u32 i = 0; i < sim.nr_tasks; i++) {
+        struct sim_task *t = &sim.task[i];
+
+        if (t->state != TASK_WAITING || (t->daemon && t->kind == POINT_WORK))
+            continue;
+        if (first == SIM_TASKS)
+            first = i;
+        /* Prefer one that is on the cycle to one that waits for the cycle. */
+        for (next = (int)i, steps = 0; next >= 0 && steps < 64; steps++) {
+            if (sim.task[next].state != TASK_WAITING)
+                break;
+            next = waits_for(&sim.task[next]);
+            if (next == (int)i) {
+                first = i;
+                i = sim.nr_tasks;
+                break;
+            }
+        }
+    }
+    at = first;
+    for (steps = 0; steps < 6 && n < (int)sizeof(text); steps++) {
+        next = waits_for(&sim.task[at]);
+        if (next < 0) {
+            n += snprintf(text + n, sizeof(text) - n,
+                          "%stask %u waits at 0x%llx for what no task left can do",
+                          steps ? "; " : "", at + 1, (unsigned long long)sim.task[at].object);
+            break;
+        }
+        n += snprintf(text + n, sizeof(text) - n, "%stask %u waits for 0x%llx of task %d",
+                      steps ? "; " : "", at + 1, (unsigned long long)sim.task[at].object,
+                      next + 1);
+        if (sim.task[next].state == TASK_KILLED) {
+            orphaned = true;
+            n += snprintf(text + n, sizeof(text) - n > 0 ? sizeof(text) - n : 0, ", which is dead");
+            break;
+        }
+        if (sim.task[next].state == TASK_FINISHED) {
+            n += snprintf(text + n, sizeof(text) - n > 0 ? sizeof(text) - n : 0,
+                          ", which has finished");
+            break;
+        }
+        at = (u32)next;
+        if (at == first)
+            break;
+    }
+    sim.running = &sim.task[first];
+    sim_fail(orphaned ? V_ORPHANED_LOCK : V_DEADLOCK, orphaned ? "wait" : "deadlock", 0, 0,
+             sim.task[first].object, sim.task[first].pc, text);
+}
+
+static void too_many_steps(void)
+{
+    char text[120];
+
+    if (sim.steps - sim.progress_step < sim.max_steps / 2)
+        sim_end(END_STEPS);
+    snprintf(text, sizeof(text), "no operation was completed in %u steps, and all tasks go on",
+             sim.steps - sim.progress_step);
+    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->pc, text);
+}
+
+/* A million accesses by one task in one execution. */
+void sim_runaway(void)
+{
+    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->pc,
+             "a task loops without waiting for anybody");
+}
+
+/* --- choosing --- */
+
+static u32 enabled_tasks(u8 *list, const struct sim_task *running, int *at)
+{
+    u32 n = 0;
+
+    *at = -1;
+    for (u32 i = 0; i < sim.nr_tasks; i++) {
+        const struct sim_task *t = &sim.task[i];
+
+        if (t->state != TASK_WAITING || (t->kind >= POINT_LOCK && !sim_can_go(t)))
+            continue;
+        if (t == running)
+            *at = (int)n;
+        list[n++] = (u8)i;
+    }
+    return n;
+}
+
+/* No task can go on: over, or stuck, or somebody waits for work that cannot come. */
+static u32 nobody_enabled(u8 *list)
+{
+    bool stuck = false;
+    int waiter = -1;
+
+    for (u32 i = 0; i < sim.nr_tasks; i++) {
+        struct sim_task *t = &sim.task[i];
+
+        if (t->state != TASK_WAITING)
+            continue;
+        if (t->kind != POINT_WORK)
+            stuck = true;
+        else if (!t->daemon && waiter < 0)
+            waiter = (int)i;
+    }
+    if (stuck)
+        nobody_can_go_on();
+    if (waiter < 0)
+        sim_end(END_DONE);
+    sim.task[waiter].woken = 1;         /* no work comes any more */
+    list[0] = (u8)waiter;
+    return 1;
+}
+
+/* The default: the running task; else the next after it that can go on. */
+static u32 default_choice(const u8 *list, u32 n, int at, const struct sim_task *running)
+{
+    if (at >= 0 && running->kind != POINT_YIELD)
+        return (u32)at;
+    for (u32 i = 0; running && i < n; i++)
+        if (list[i] > running->index)
+            return i;
+    return 0;
+}
+
+static struct sim_task *choose(struct sim_task *running)
+{
+    u8 list[SIM_TASKS];
+    int at;
+    u32 n = enabled_tasks(list, running, &at);
+    u32 chosen, usual;
+
+    if (unlikely(n == 0))
+        n = nobody_enabled(list);
+    if (n == 1)
+        return &sim.task[list[0]];
+    sim.choices++;
+    usual = default_choice(list, n, at, running);
+    chosen = sim.strategy->choose(list, n, at);
+    if (chosen != usual)
+        take(running ? running->index : 0xffff, running ? running->accesses : 0, 0, list[chosen]);
+    if (at >= 0 && (int)chosen != at) {
+        sim.switches++;
+        sim.preemptions += running->kind != POINT_YIELD;
+    }
+    return &sim.task[list[chosen]];
+}
+
+/* The host's idea of who runs. */
+static inline void enter(struct sim_task *t)
+{
+    sim.running = t;
+    *sim.host.current = t->context;
+    *sim.host.me = t->index + 1;
+}
+
+static void go_to(struct sim_task *from, struct sim_task *to)
+{
+    enter(to);
+    fiber_switch(&from->sp, to->sp);
+}
+
+void sim_point(int kind, u64 object, u32 size, bool writes, u64 seen, u64 pc)
+{
+    struct sim_task *t = sim.running;
+    struct sim_task *next;
+
+    t->kind = (u8)kind;
+    t->object = object;
+    t->size = size;
+    t->writes = writes;
+    t->seen = seen;
+    t->pc = pc;
+    if (unlikely(sim.alone)) {
+        if (kind >= POINT_LOCK && !sim_can_go(t)) {
+            if (kind == POINT_WORK) {
+                t->woken = 1;
+                return;
+            }
+            nobody_can_go_on();
+        }
+        if (++sim.steps > sim.max_steps)
+            too_many_steps();
+        if (sim.recording)
+            trace_event(kind, object, size, pc, 0, 0);
+        return;
+    }
+    if (unlikely(starting)) {
+        if (start_clock[t->index] ? t->accesses < start_clock[t->index]
+                                  : sim.strategy == &strategy_replay && kind <= POINT_STORE)
+            return;
+        if (kind <= POINT_STORE)
+            take(t->index, t->accesses, 255, 0);
+        fiber_switch(&t->sp, main_sp);
+    } else {
+        if (unlikely(++sim.steps > sim.max_steps))
+            too_many_steps();
+        if (unlikely(sim.death_left && t->mortal) && sim.strategy->decide(DECIDE_DIE))
+            die_here(t);
+        next = choose(t);
+        if (next != t)
+            go_to(t, next);
+    }
+    if (sim.strategy->executed)
+        sim.strategy->executed(t->index);
+    if (unlikely(sim.recording))
+        trace_event(kind, object, size, pc, 0, 0);
+}
+
+static void die_here(struct sim_task *t)
+{
+    struct sim_task *next;
+    void *dropped;
+
+    sim.death_left--;
+    take(t->index, t->accesses, DECIDE_DIE, 0);
+    if (sim.recording)
+        trace_event(EVENT_DIE, 0, 0, t->pc, 0, 0);
+    t->state = TASK_KILLED;
+    next = choose(t);
+    enter(next);
+    fiber_switch(&dropped, next->sp);
+    __builtin_unreachable();
+}
+
+bool sim_decide(u32 what, u64 pc)
+{
+    struct sim_task *t = sim.running;
+
+    if (sim.alone || !sim.fault_left[what] || !sim.strategy->decide(what))
+        return false;
+    sim.fault_left[what]--;
+    take(t->index, t->accesses, (u8)(what + 1), 0);
+    if (sim.recording)
+        trace_event(EVENT_FAIL, what, 0, pc, 0, 0);
+    return true;
+}
+
+/* --- tasks --- */
+
+static void task_main(void)
+{
+    struct sim_task *t = sim.running;
+    struct sim_task *next;
+    void *dropped;
+
+    sim.host.body(t->index);
+    t->state = TASK_FINISHED;
+    t->kind = POINT_NONE;
+    if (starting || sim.alone)
+        to_main();
+    next = choose(t);
+    enter(next);
+    fiber_switch(&dropped, next->sp);
+}
+
+static void task_reset(u32 i)
+{
+    struct sim_task *t = &sim.task[i];
+
+    t->sp = fiber_new(i, task_main);
+    t->state = TASK_WAITING;
+    t->kind = POINT_NONE;
+    t->woken = 0;
+    t->payload = 0;
+    t->nr_held = 0;
+    t->accesses = 0;
+    t->program_at = t->furthest = 0;
+}
+
+static void run_from_main(struct sim_task *t)
+{
+    enter(t);
+    in_fiber = true;
+    fiber_switch(&main_sp, t->sp);
+    in_fiber = false;
+}
+
+/* Set-up and finish: one task by itself. sim.ending is END_NONE, or why it was left. */
+void sim_run_alone(u32 task)
+{
+    sim.alone = true;
+    task_reset(task);
+    sim.steps = sim.progress_step = 0;
+    run_from_main(&sim.task[task]);
+    sim.alone = false;
+}
+
+static void first_choice(void)
+{
+    struct sim_task *first = choose(NULL);
+    void *dropped;
+
+    enter(first);
+    fiber_switch(&dropped, first->sp);
+}
+
+static void crashed(int signal, void *address);
+
+void sim_execute(void)
+{
+    sim.ending = END_NONE;
+    sim.verdict.kind = 0;
+    sim.steps = sim.choices = sim.switches = sim.preemptions = sim.progress_step = 0;
+    sim.nr_taken = 0;
+    sim.death_left = sim.death_budget;
+    for (u32 i = 0; i < 8; i++)
+        sim.fault_left[i] = sim.fault_budget[i];
+    for (u32 i = 0; i < sim.nr_tasks; i++)
+        task_reset(i);
+    if (sim.strategy == &strategy_replay) {
+        memset(start_clock, 0, sizeof(start_clock[0]) * sim.nr_tasks);
+        for (u32 i = 0; i < sim.nr_script; i++)
+            if (sim.script[i].decision == 255 && sim.script[i].task < sim.nr_tasks)
+                start_clock[sim.script[i].task] = sim.script[i].at;
+    }
+    starting = true;
+    for (u32 i = 0; i < sim.nr_tasks && sim.ending == END_NONE; i++)
+        run_from_main(&sim.task[i]);
+    starting = false;
+    if (sim.strategy == &strategy_replay)
+        memset(start_clock, 0, sizeof(start_clock[0]) * sim.nr_tasks);
+    if (sim.ending != END_NONE)
+        return;
+    /* The first choice may end the execution: it is made on a stack that can be left. */
+    in_fiber = true;
+    sim.running = NULL;
+    fiber_switch(&main_sp, fiber_new(sim.nr_tasks, first_choice));
+    in_fiber = false;
+}
+
+bool sim_in_fiber(void)
+{
+    return in_fiber;
+}
+
+/* --- a wild address --- */
+
+static struct sigaction before_segv, before_bus;
+static char signal_stack[32768];
+static stack_t outer_stack;
+
+static void on_crash(int signal, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (!in_fiber) {                    /* not the subject's */
+        sigaction(SIGSEGV, &before_segv, NULL);
+        sigaction(SIGBUS, &before_bus, NULL);
+        return;
+    }
+    crashed(signal, info->si_addr);
+}
+
+static void crashed(int signal, void *address)
+{
+    char text[120];
+
+    if (fiber_on_guard(address))
+        snprintf(text, sizeof(text), "the task's stack overflowed");
+    else
+        snprintf(text, sizeof(text), "signal %d: the subject followed a wild address "
+                 "(arena offset %lld)", signal, (long long)((char *)address - sim.base));
+    report(V_CRASH, "signal", 0, 0, 0, sim.running->pc, text);
+    sim.ending = END_VERDICT;
+    /* Leaves the signal stack for good: SA_NODEFER, and the next signal starts it anew. */
+    to_main();
+}
+
+static int catch_crashes(void)
+{
+    struct sigaction action = { 0 };
+    stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
+
+    if (sigaltstack(&stack, &outer_stack))
+        return -1;
+    action.sa_sigaction = on_crash;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    sigaction(SIGSEGV, &action, &before_segv);
+    sigaction(SIGBUS, &action, &before_bus);
+    return 0;
+}
+
+/* --- the world's beginning and end --- */
+
+static u64 full_window;
+
+int sim_start(void *arena, u64 arena_size, u64 window)
+{
+    sim.base = arena;
+    sim.arena_size = arena_size;
+    full_window = window;
+    if (!sim.max_steps)
+        sim.max_steps = 20000;
+    if (fiber_stacks(sim.nr_tasks + 2))
+        return -1;
+    races_start(arena_size);
+    lifetime_start();
+    undo_mark();
+    return 0;
+}
+
+void sim_stop(void)
+{
+    sim.window = 0;
+    races_stop();
+    lifetime_stop();
+    trace_free();
+    lock_order_reset();
+    promote_reset();
+    free(sim.taken);
+    sim.taken = NULL;
+    sim.nr_taken = sim.max_taken = 0;
+}
+
+int sim_enter(void)
+{
+    sim.window = full_window;
+    return catch_crashes();
+}
+
+void sim_leave(void)
+{
+    sim.window = 0;
+    sigaction(SIGSEGV, &before_segv, NULL);
+    sigaction(SIGBUS, &before_bus, NULL);
+    sigaltstack(&outer_stack, NULL);
+}

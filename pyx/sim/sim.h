@@ -1,0 +1,375 @@
+/* The sim world: the subject's tasks as coroutines in one process, every access to the arena
+ * seen, every choice made by a strategy.
+ *
+ * All of pyx/sim/ *.c is built without instrumentation; the subject is built with it and calls
+ * the hooks (hooks.c). Nothing here knows z3fold: what is known of the arena is a window of
+ * memory, lock words, and the few callbacks of struct sim_host. One world a process. */
+#ifndef Z3F_SIM_H
+#define Z3F_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+enum {
+    SIM_TASKS = 126,            /* set-up and finish tasks included */
+    OWNER_MASK = 0x3ff,         /* of a lock word, as in sync/spinlock.pxi */
+    LOCK_GENERATION = 0x400,
+    READER = 0x400,             /* of a reader-writer lock, as in sync/rwlock.pxi */
+};
+
+/* What a task is about to do at its point. From POINT_LOCK on it may have to wait. */
+enum point_kind {
+    POINT_NONE,
+    POINT_LOAD,
+    POINT_STORE,
+    POINT_RMW,                  /* an atomic read-modify-write */
+    POINT_TRYLOCK,
+    POINT_UNLOCK,
+    POINT_READ_UNLOCK,
+    POINT_YIELD,
+    POINT_LOCK,                 /* until the word has no owner */
+    POINT_READ_LOCK,
+    POINT_WRITE_LOCK,
+    POINT_FREE,                 /* until the lock is free; does not take it */
+    POINT_CHANGE,               /* until the word differs from what was seen */
+    POINT_EQUAL,                /* until the word is this */
+    POINT_WORK,                 /* until the queue at this list head has an item */
+};
+
+enum decision { DECIDE_DIE = 32 };      /* below: an injected failure, Fault */
+
+enum ending {
+    END_NONE,
+    END_DONE,                   /* everybody finished */
+    END_VERDICT,                /* a check failed: sim.verdict */
+    END_STEPS,                  /* the step limit */
+    END_PRUNED,                 /* the strategy gave this execution up: nothing new in it */
+    END_REPLAY_LOST,            /* a replay asks for what cannot be done here */
+};
+
+enum task_state { TASK_UNUSED, TASK_WAITING, TASK_FINISHED, TASK_KILLED };
+
+struct sim_task {
+    void *sp;                   /* where it goes on */
+    u8 state;
+    u8 kind;                    /* of its pending point */
+    u8 writes;                  /* whether the pending operation may write */
+    u8 daemon;                  /* need not finish */
+    u8 woken;
+    u8 payload;                 /* inside a payload: accesses to frames are held to [low, high) */
+    u8 mortal;                  /* may be killed, where deaths are a choice */
+    u8 nr_held;
+    u32 index;
+    u32 size;                   /* of the pending operation's memory */
+    u64 object;                 /* its offset in the arena */
+    u64 seen;                   /* POINT_CHANGE, POINT_EQUAL */
+    u64 pc;                     /* where in the subject */
+    u64 accesses;               /* its own clock: accesses to the window, and points */
+    u64 low, high;
+    u32 program_at;             /* the instruction that it runs, told by the interpreter */
+    u32 furthest;               /* the last one that it came to */
+    u32 held[16];               /* offsets of the lock words that it holds */
+    u8 held_class[16];
+    u64 held_pc[16];
+    void *context;              /* what the host calls its current task */
+    void *saved;                /* the host's copy of that, from the image */
+};
+
+struct sim_verdict {
+    u32 kind;
+    u32 task;
+    u64 page, handle, lock;
+    u64 pc;                     /* where the check was, or the second access */
+    u64 other_pc;               /* the first access of a race */
+    u32 other_task;
+    u32 size;
+    u64 object;
+    u8 writes, other_writes;    /* of a race */
+    char where[40];
+    char text[184];
+};
+
+/* An intervention: at this point of this task something else happens than by default. The
+ * default is to go on with the running task, or where it cannot, with the next after it. */
+struct sim_choice {
+    u64 at;                     /* the task's own clock */
+    u16 task;
+    u8 decision;                /* 0: switch to `to`; else what fails or dies */
+    u8 to;
+};
+
+/* What the host (the Cython side) gives and is given. */
+struct sim_host {
+    void (*body)(u32 index);            /* run a task's program */
+    void **current;                     /* its variables that name the current task */
+    u32 *me;
+    int (*audit)(void);                 /* how much is wrong; tells the first by sim_report */
+};
+
+struct strategy {
+    const char *name;
+    void (*prepare)(void);              /* once, before the first execution */
+    bool (*begin)(void);                /* before each; false: nothing is left */
+    u32 (*choose)(const u8 *enabled, u32 n, int running);   /* index into `enabled` */
+    bool (*decide)(u32 what);           /* whether this fails, or the running task dies here */
+    void (*executed)(u32 task);         /* its pending operation is being done; may be null */
+    void (*end)(void);                  /* after each; may be null */
+};
+
+bool sim_decide_at_random(u32 what);
+extern const struct strategy strategy_random, strategy_pct, strategy_pos, strategy_surw,
+    strategy_dfs, strategy_dpor, strategy_replay;
+
+struct sim {
+    /* hot */
+    u64 window;                 /* bytes of the arena that are watched; 0: nobody runs */
+    char *base;                 /* of the arena */
+    struct sim_task *running;
+    bool races;                 /* look for races */
+    bool every_access;          /* each access is a point */
+    bool coverage_on;
+    u8 recording;               /* keep events; 2: with stacks */
+    u32 nr_promoted;
+    u32 nr_tasks;               /* actors; then set-up and finish */
+    u32 steps, max_steps;
+    u32 choices;                /* points with more than one task enabled */
+    u32 switches, preemptions;
+    u32 progress_step;          /* when an operation was last completed */
+    u64 hash;
+    u64 rng;
+    const struct strategy *strategy;
+    struct sim_task task[SIM_TASKS];
+    struct sim_host host;
+    /* an execution's outcome */
+    u8 ending;
+    bool alone;                 /* set-up or finish: one task, no choices */
+    struct sim_verdict verdict;
+    u32 order_edge;             /* 1 + the edge that closed a cycle of lock classes, or 0 */
+    u32 order_task;
+    /* budgets of one execution */
+    u8 fault_budget[32], fault_left[32];
+    u8 death_budget, death_left;
+    /* parameters of strategies */
+    u64 seed, execution;
+    int depth;                  /* pct: d; dfs: preemption bound, -1: none */
+    int delay_bound;            /* dfs: delays instead of preemptions; -1: off */
+    bool strict;                /* a replay that cannot do what it is told ends */
+    u32 unused;                 /* interventions of a replay that never came up */
+    u64 restarted;              /* dfs, dpor: the execution from which the count goes */
+    double share_done;          /* dfs, dpor: of the tree, 0 to 1 */
+    u64 longest;                /* steps with a choice of the longest execution so far */
+    /* what was chosen */
+    struct sim_choice *taken;
+    u32 nr_taken, max_taken;
+    struct sim_choice *script;  /* what a replay is to do */
+    u32 nr_script;
+    /* sizes of the arena's parts */
+    u64 arena_size;
+    u64 frames, frames_end, slots, slots_end, scratch;
+    u64 module;                 /* load address of the extension: sites are offsets from it */
+};
+
+extern struct sim sim;
+
+/* scheduler.c */
+int sim_start(void *arena, u64 arena_size, u64 window);
+void sim_stop(void);
+void sim_run_alone(u32 task);
+void sim_execute(void);
+void sim_point(int kind, u64 object, u32 size, bool writes, u64 seen, u64 pc);
+bool sim_decide(u32 what, u64 pc);
+_Noreturn void sim_end(int ending);
+_Noreturn void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
+                        const char *text);
+void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, const char *text);
+bool sim_in_fiber(void);
+int sim_enter(void);
+void sim_leave(void);
+void sim_gate_wait_free(u32 *lock);
+void sim_gate_wait_change(u64 *word, u64 seen);
+void sim_gate_wait_equal(u64 *word, u64 value);
+bool sim_gate_wait_work(void *items);
+void sim_gate_yield(void);
+bool sim_gate_should_fail(int fault);
+void sim_progress(u32 at);
+void sim_look_away(void);
+void sim_look_again(void);
+void sim_payload_begin(u64 low, u64 high);
+void sim_payload_end(void);
+u32 sim_history_invoke(u32 object, bool write, u64 value);
+void sim_leave_operation(void);
+void sim_poison(void *p, int byte, u64 size);
+void sim_reads(const void *p, u64 size);
+void sim_writes(const void *p, u64 size);
+
+/* explore.c */
+enum stop { STOP_EXECUTIONS, STOP_TIME, STOP_EXHAUSTED, STOP_FOUND, STOP_LOST };
+int sim_explore(u64 executions, u64 nanoseconds);
+void sim_image(u32 context_bytes);
+struct sim_totals {
+    u64 executions, steps, choices, switches, limited, pruned, failures, deaths;
+};
+extern struct sim_totals sim_totals;
+
+/* locks.c: called by the gate, on the running task's stack */
+void sim_lock(u32 *word, int lock_class, u64 pc);
+bool sim_trylock(u32 *word, int lock_class, bool may_fail, u64 pc);
+void sim_unlock(u32 *word, u64 pc);
+void sim_read_lock(u32 *word, int lock_class, u64 pc);
+void sim_read_unlock(u32 *word, u64 pc);
+void sim_write_lock(u32 *word, int lock_class, u64 pc);
+void sim_write_unlock(u32 *word, u64 pc);
+void sim_wait_free(u32 *word, u64 pc);
+void sim_wait_change(void *word, u32 size, u64 seen, u64 pc);
+void sim_wait_equal(void *word, u32 size, u64 value, u64 pc);
+bool sim_wait_work(void *list_head, u64 pc);
+void sim_yield(u64 pc);
+void sim_note_held(u64 offset, int lock_class, u64 pc);
+void sim_note_let_go(u64 offset);
+bool sim_can_go(const struct sim_task *t);
+
+/* lock_order.c */
+void lock_order_acquired(struct sim_task *t, int lock_class, u64 pc);
+void lock_order_reset(void);
+struct lock_edge {
+    u8 from, to;
+    u64 from_pc, to_pc;
+    struct sim_choice *taken;   /* the schedule that showed it first */
+    u32 nr_taken;
+};
+extern struct lock_edge lock_edges[];
+extern u32 nr_lock_edges;
+
+/* fiber.c */
+int fiber_stacks(u32 n);
+void *fiber_new(u32 index, void (*entry)(void));
+void fiber_switch(void **save, void *to);
+bool fiber_on_guard(const void *address);
+
+/* undo.c */
+void undo_reset(void);
+void undo_mark(void);
+void undo_range(u64 offset, u64 size);
+extern struct undo { u64 offset; u64 old; } *undo_next, *undo_end;
+void undo_grow(void);
+static inline void undo_word(u64 offset, u32 size)
+{
+    /* A naturally aligned access never crosses an 8-byte word: log that word. */
+    if (unlikely(undo_next == undo_end))
+        undo_grow();
+    undo_next->offset = offset & ~7ull;
+    undo_next->old = *(u64 *)(sim.base + (offset & ~7ull));
+    undo_next++;
+    if (unlikely(size > 8 - (offset & 7)))
+        undo_range(offset, size);
+}
+
+/* races.c: FastTrack */
+void races_start(u64 arena_size);
+void races_stop(void);
+void races_begin(void);                         /* an execution: all before is ordered */
+void races_fork(u32 task);                      /* task begins after all that the running did */
+void races_join_all(u32 task);
+void race_plain(u64 offset, u32 size, bool write, u64 pc);
+void race_atomic(u64 offset, u32 size, bool write, bool acquire, bool release, u64 pc);
+void race_range(u64 offset, u64 size, bool write, u64 pc);
+void race_acquire(u64 offset);
+void race_release(u64 offset);
+extern bool conflict_seen;                      /* new accesses were promoted in this execution */
+
+/* promote.c: which accesses are schedule points by themselves */
+bool promoted(u64 pc);
+bool promote(u64 pc);
+void promote_reset(void);
+extern u8 promoted_filter[8192];
+
+/* benign.c */
+bool benign(u64 pc_a, u64 pc_b);
+int benign_add(u64 low, u64 high, u32 reason);
+void benign_reset(void);
+struct benign { u64 low, high; u64 seen; u64 other_pc; u32 reason; };
+extern struct benign benigns[];
+extern u32 nr_benign;
+
+/* lifetime.c */
+void lifetime_start(void);
+void lifetime_stop(void);
+void lifetime_sync(void);                       /* take the arena's present state */
+void lifetime_reset(void);
+void lifetime_frame(u64 offset, bool live);
+void lifetime_slots(u64 offset, bool live);
+extern u8 *life;                                /* of each 4096 bytes of the arena: enum life */
+enum life { LIFE_PLAIN, LIFE_FRAME, LIFE_SLOTS, LIFE_FREED_FRAME };
+void lifetime_check(u64 offset, u32 size, bool write, u64 pc);
+
+/* trace.c */
+void trace_event(u32 kind, u64 object, u32 size, u64 pc, u64 before, u64 after);
+struct sim_event {
+    u32 step;
+    u16 task;
+    u8 kind;                    /* enum point_kind, or 64 + what (trace only) */
+    u8 size;
+    u32 program_at;
+    u32 nr_stack;
+    u64 clock;
+    u64 object;
+    u64 before, after;
+    u64 pc;
+    u64 stack[12];
+    u32 nr_held;
+    u32 held[8];
+};
+enum { EVENT_OP_BEGIN = 64, EVENT_OP_END, EVENT_ACCESS, EVENT_FAIL, EVENT_DIE, EVENT_SWITCH };
+extern struct sim_event *events;
+extern u32 nr_events;
+void trace_reset(void);
+void trace_free(void);
+
+/* coverage.c: ordered pairs of conflicting sites, and hand-offs of objects */
+void coverage_pair(u64 pc_before, u64 pc_after);
+void coverage_reset(void);
+u32 coverage_new(void);                         /* bits first set since last asked */
+u32 coverage_count(void);
+
+/* linear.c: each object a register */
+void linear_begin(void);
+void linear_initial(u32 object, u64 value);
+u32 linear_invoke(u32 task, u32 object, bool write, u64 value);
+void linear_respond(u32 operation, u64 value);
+bool linear_check(char *text, u32 size);
+
+static inline u64 sim_random(void)
+{
+    u64 x = sim.rng;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    sim.rng = x;
+    return x * 2685821657736338717ull;
+}
+
+static inline u32 sim_random_below(u32 n)
+{
+    return (u32)(((sim_random() >> 32) * n) >> 32);
+}
+
+static inline u64 sim_mix(u64 x)
+{
+    x += 0x9E3779B97F4A7C15ull;
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+    return x ^ (x >> 31);
+}
+
+static inline u64 offset_of(const void *p) { return (u64)((const char *)p - sim.base); }
+
+#endif

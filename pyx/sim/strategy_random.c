@@ -1,0 +1,28 @@
+/* Random walk: any enabled task, each alike. Not uniform over interleavings; the baseline. */
+#include "sim.h"
+
+enum { RARELY = 16 };                   /* one in so many chances to fail or to die is taken */
+
+static void prepare(void) { }
+
+static bool begin(void)
+{
+    return true;
+}
+
+static u32 choose(const u8 *enabled, u32 n, int running)
+{
+    (void)enabled;
+    (void)running;
+    return sim_random_below(n);
+}
+
+bool sim_decide_at_random(u32 what)
+{
+    (void)what;
+    return sim_random_below(RARELY) == 0;
+}
+
+const struct strategy strategy_random = {
+    "random", prepare, begin, choose, sim_decide_at_random, NULL, NULL,
+};

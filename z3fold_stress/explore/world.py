@@ -1,0 +1,114 @@
+"""A scenario in the sim world: the simulator of one scenario and design, ready to run.
+
+Owns the translation of a scenario's settings into the engine's numbers. Never chooses what to
+explore, and never judges.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from z3fold_stress import _sim
+from z3fold_stress.designs import Design
+from z3fold_stress.errors import ScenarioError
+from z3fold_stress.explore.benign import known_races
+from z3fold_stress.scenario import CompiledScenario, Scenario, compile_scenario
+from z3fold_stress.scenario.program import INSTRUCTION
+from z3fold_stress.settings import FAULTS, ArenaSettings
+from z3fold_stress.verdicts import Verdict
+
+__all__ = ["MAX_STEPS", "World"]
+
+MAX_STEPS = 20_000
+"""Schedule points after which an execution is given up, unless it is asked for more."""
+
+
+class World:
+    """Context manager round one simulator; a process has one at a time."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        design: Design,
+        *,
+        races: bool = True,
+        every_access: bool = False,
+        coverage: bool = False,
+        max_steps: int = MAX_STEPS,
+    ) -> None:
+        self.scenario = scenario
+        self.design = design
+        self.max_steps = max_steps
+        self.compiled: CompiledScenario = compile_scenario(scenario)
+        arena = dict(scenario.arena)
+        self.settings = ArenaSettings(
+            design=design,
+            objects=max(1, len(self.compiled.objects)),
+            tasks=1,
+            frames=arena["frames"],
+            slots=arena["slots"],
+            swap=arena["swap"],
+            cpus=arena["cpus"],
+            header_chunks=arena["header_chunks"],
+            poison=bool(arena["poison"]),
+            cross_cpu_search=bool(arena["cross_cpu_search"]),
+        )
+        deaths: dict[str, Any] = scenario.deaths
+        mortal = set(deaths.get("actors", ()))
+        self.simulator = _sim.Simulator(
+            self.settings.geometry(),
+            self.settings.config(),
+            self.compiled.setup,
+            [
+                (actor.program, actor.cpu, actor.daemon, actor.kworker, actor.name in mortal)
+                for actor in self.compiled.actors
+            ],
+            self.compiled.finish,
+        )
+        kworkers = [
+            (number, actor.kworker, INSTRUCTION.unpack_from(actor.program)[4])
+            for number, actor in enumerate(self.compiled.actors)
+            if actor.kworker
+        ]
+        self.failed = self.simulator.prepare(self.compiled.initial, kworkers, max_steps)
+        """What went wrong in the set-up already (an outcome of the engine), or None."""
+        if self.failed is not None and self.failed["ending"] == "steps":
+            self.simulator.close()
+            raise ScenarioError(
+                f"scenario {scenario.name!r}: its setup took {max_steps} steps without an end"
+            )
+        if self.failed is None:
+            self.simulator.set_benign([(low, high) for low, high, _ in known_races()])
+            self.simulator.configure(
+                {FAULTS.index(name): budget for name, budget in scenario.faults.items()},
+                deaths.get("budget", 0) if mortal else 0,
+                races,
+                every_access,
+                coverage,
+                max_steps,
+            )
+
+    def actor(self, task: int) -> str:
+        """The name of a task of the engine, counted from 0."""
+        names = [actor.name for actor in self.compiled.actors]
+        return [*names, "setup", "finish", "audit"][min(task, len(names) + 2)]
+
+    @staticmethod
+    def verdict(outcome: dict[str, Any]) -> Verdict | None:
+        found = outcome["verdict"]
+        return None if found is None else Verdict.numbered(found["kind"])
+
+    def close(self) -> None:
+        self.simulator.close()
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
