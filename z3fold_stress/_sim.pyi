@@ -30,7 +30,14 @@ class Simulator:
         max_steps: int = 20000,
     ) -> None: ...
     def begin(
-        self, strategy: str, seed: int, first: int = 0, depth: int = 3, delay_bound: int = -1
+        self,
+        strategy: str,
+        seed: int,
+        first: int = 0,
+        depth: int = 3,
+        delay_bound: int = -1,
+        slot: int = 0,
+        resume: bool = False,
     ) -> None: ...
     def explore(self, executions: int, nanoseconds: int) -> str: ...
     def totals(self) -> dict[str, Any]: ...

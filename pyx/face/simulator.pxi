@@ -105,6 +105,8 @@ cdef extern from "sim/sim.h":
         u64 execution
         int depth
         int delay_bound
+        u32 slot
+        bint resume
         bint strict
         u32 unused
         u64 restarted
@@ -376,13 +378,17 @@ cdef class Simulator:
         sim.coverage_on = coverage
         sim.max_steps = max_steps
 
-    def begin(self, str strategy, u64 seed, u64 first=0, int depth=3, int delay_bound=-1):
-        """Choose the strategy for the explore() calls that follow."""
+    def begin(self, str strategy, u64 seed, u64 first=0, int depth=3, int delay_bound=-1,
+              u32 slot=0, bint resume=False):
+        """Choose the strategy for the explore() calls that follow. An exhaustive one may be put
+        aside and taken up again (resume): its search is kept under the number `slot`."""
         sim.strategy = strategy_named(strategy)
         sim.seed = seed
         sim.execution = first
         sim.depth = depth
         sim.delay_bound = delay_bound
+        sim.slot = slot
+        sim.resume = resume
         sim.restarted = first
         sim.share_done = 0
         sim.recording = 0

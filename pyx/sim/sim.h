@@ -161,6 +161,8 @@ struct sim {
     /* parameters of strategies */
     u64 seed, execution;
     int depth;                  /* pct: d; dfs: preemption bound, -1: none */
+    u32 slot;                   /* dfs, dpor: which of several searches, taken in turns */
+    bool resume;                /* and whether it goes on where it was */
     int delay_bound;            /* dfs: delays instead of preemptions; -1: off */
     bool strict;                /* a replay that cannot do what it is told ends */
     u32 unused;                 /* interventions of a replay that never came up */

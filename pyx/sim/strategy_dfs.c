@@ -8,75 +8,93 @@
 
 #include <stdlib.h>
 
-static struct node {
+enum { TREES = 8 };
+
+struct node {
     u32 first;                          /* of its options, in `options` */
     u8 n;                               /* options that the bound allows */
     u8 at;                              /* the one that is taken */
-    u8 cost;                            /* delays of that one */
-} *nodes;
-static u32 nr_nodes, max_nodes, depth;
-static u8 *options;
-static u32 nr_options, max_options;
-static u32 promoted_then, delays;
-static double share, done;
+};
+
+/* A search that is under way: several may be, in turns. */
+static struct tree {
+    struct node *nodes;
+    u32 nr_nodes, max_nodes;
+    u8 *options;
+    u32 nr_options, max_options;
+    u32 promoted_then;
+    u64 restarted;
+    double done;
+} trees[TREES], *tree;
+
+static u32 depth, delays;
+static double share;
 
 static void forget(void)
 {
-    nr_nodes = nr_options = 0;
-    done = 0;
-    promoted_then = sim.nr_promoted;
-    sim.restarted = sim.execution;
+    tree->nr_nodes = tree->nr_options = 0;
+    tree->done = 0;
+    tree->promoted_then = sim.nr_promoted;
+    tree->restarted = sim.execution;
 }
 
 static void prepare(void)
 {
-    forget();
-    sim.restarted = 0;
-    sim.share_done = 0;
+    tree = &trees[sim.slot % TREES];
+    if (!sim.resume)
+        forget();
+    sim.restarted = tree->restarted;
+    sim.share_done = tree->done;
 }
 
 static bool begin(void)
 {
+    struct node *last;
+
     depth = delays = 0;
     share = 1;
-    if (sim.nr_promoted != promoted_then) {
+    if (sim.nr_promoted != tree->promoted_then) {
         forget();
+        sim.restarted = tree->restarted;
         return true;
     }
-    if (sim.execution == sim.restarted)
+    if (sim.execution == tree->restarted)
         return true;
-    while (nr_nodes && nodes[nr_nodes - 1].at + 1 == nodes[nr_nodes - 1].n) {
-        nr_options = nodes[nr_nodes - 1].first;
-        nr_nodes--;
+    while (tree->nr_nodes) {
+        last = &tree->nodes[tree->nr_nodes - 1];
+        if (last->at + 1 < last->n)
+            break;
+        tree->nr_options = last->first;
+        tree->nr_nodes--;
     }
-    if (!nr_nodes)
+    if (!tree->nr_nodes)
         return false;
-    nodes[nr_nodes - 1].at++;
+    tree->nodes[tree->nr_nodes - 1].at++;
     return true;
 }
 
 static void push_option(u8 task)
 {
-    if (nr_options == max_options) {
-        max_options = max_options ? 2 * max_options : 4096;
-        options = realloc(options, max_options);
-        if (!options)
+    if (tree->nr_options == tree->max_options) {
+        tree->max_options = tree->max_options ? 2 * tree->max_options : 4096;
+        tree->options = realloc(tree->options, tree->max_options);
+        if (!tree->options)
             abort();
     }
-    options[nr_options++] = task;
+    tree->options[tree->nr_options++] = task;
 }
 
 static struct node *push_node(void)
 {
-    if (nr_nodes == max_nodes) {
-        max_nodes = max_nodes ? 2 * max_nodes : 1024;
-        nodes = realloc(nodes, max_nodes * sizeof(*nodes));
-        if (!nodes)
+    if (tree->nr_nodes == tree->max_nodes) {
+        tree->max_nodes = tree->max_nodes ? 2 * tree->max_nodes : 1024;
+        tree->nodes = realloc(tree->nodes, tree->max_nodes * sizeof(struct node));
+        if (!tree->nodes)
             abort();
     }
-    nodes[nr_nodes] = (struct node){ nr_options, 0, 0, 0 };
-    depth = nr_nodes + 1;
-    return &nodes[nr_nodes++];
+    tree->nodes[tree->nr_nodes] = (struct node){ tree->nr_options, 0, 0 };
+    depth = tree->nr_nodes + 1;
+    return &tree->nodes[tree->nr_nodes++];
 }
 
 static u32 usual_of(const u8 *enabled, u32 n, int running)
@@ -96,8 +114,8 @@ static u32 choose(const u8 *enabled, u32 n, int running)
     bool forced = running < 0 || sim.task[enabled[running]].kind == POINT_YIELD;
     u32 allowed = n;
 
-    if (depth < nr_nodes) {
-        node = &nodes[depth++];
+    if (depth < tree->nr_nodes) {
+        node = &tree->nodes[depth++];
     } else {
         if (sim.delay_bound >= 0)
             allowed = (u32)sim.delay_bound - delays + 1;
@@ -106,13 +124,13 @@ static u32 choose(const u8 *enabled, u32 n, int running)
         node = push_node();
         for (i = 0; i < n && i < allowed; i++)
             push_option(enabled[(usual + i) % n]);
-        node->n = (u8)(nr_options - node->first);
+        node->n = (u8)(tree->nr_options - node->first);
     }
     share /= node->n;
     if (sim.delay_bound >= 0)
         delays += node->at;
     for (i = 0; i < n; i++)
-        if (enabled[i] == options[node->first + node->at])
+        if (enabled[i] == tree->options[node->first + node->at])
             return i;
     sim_end(END_REPLAY_LOST);
 }
@@ -122,8 +140,8 @@ static bool decide(u32 what)
     struct node *node;
 
     (void)what;
-    if (depth < nr_nodes) {
-        node = &nodes[depth++];
+    if (depth < tree->nr_nodes) {
+        node = &tree->nodes[depth++];
     } else {
         node = push_node();
         push_option(0);
@@ -131,13 +149,13 @@ static bool decide(u32 what)
         node->n = 2;
     }
     share /= node->n;
-    return options[node->first + node->at];
+    return tree->options[node->first + node->at];
 }
 
 static void end(void)
 {
-    done += share;
-    sim.share_done = done;
+    tree->done += share;
+    sim.share_done = tree->done;
 }
 
 const struct strategy strategy_dfs = {

@@ -1,0 +1,290 @@
+"""Explores one scenario: the arms of a strategy take turns until something is found, all is seen,
+or the budget is used up.
+
+Owns the budget and the tally.  A limit that was reached is said, and is never a pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from z3fold_stress.designs import Design
+from z3fold_stress.errors import SettingsError
+from z3fold_stress.explore.portfolio import Arm, arms_of
+from z3fold_stress.explore.world import MAX_STEPS, World
+from z3fold_stress.scenario import Scenario
+from z3fold_stress.verdicts import Verdict
+
+__all__ = ["Budget", "Exploration", "Found", "Status", "explore", "explore_world"]
+
+SLICE = 0.05
+"""Seconds that an arm runs before it is the next one's turn; also how soon Ctrl-C is heard."""
+FIRST_SLICE = 64
+"""Executions of an arm's first turn; each turn doubles it.  Counted, not timed: with a budget in
+executions the same seed explores the same executions on any machine."""
+
+
+class Status(StrEnum):
+    """How an exploration ended."""
+
+    FOUND = "found"
+    COMPLETE = "complete"
+    """An exhaustive strategy has seen all that it promised, and found nothing."""
+    CLEAN = "clean"
+    """The budget was used up, and nothing was found."""
+    INCONCLUSIVE = "inconclusive"
+    """No work was done, or executions were cut at the step limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When to stop: the first limit that is reached counts."""
+
+    executions: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.executions is not None and self.executions < 1:
+            raise SettingsError(
+                f"a budget of {self.executions} executions shows nothing: it must be at least 1"
+            )
+        if self.seconds is not None and not self.seconds > 0:
+            raise SettingsError(
+                f"a budget of {self.seconds:g} seconds shows nothing: it must be more than 0"
+            )
+        if self.executions is None and self.seconds is None:
+            raise SettingsError("a budget needs a number of executions or of seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one execution showed, in the engine's terms."""
+
+    verdict: Verdict
+    outcome: dict[str, Any]
+    arm: Arm
+    execution: int
+    """How many executions it took, this one included, over all arms."""
+    seconds: float
+
+
+@dataclass(slots=True)
+class Exploration:
+    """The tally of one scenario and design."""
+
+    scenario: Scenario
+    design: Design
+    seed: int
+    status: Status = Status.INCONCLUSIVE
+    found: list[Found] = field(default_factory=list)
+    executions: int = 0
+    steps: int = 0
+    limited: int = 0
+    """Executions that were cut at the step limit."""
+    seconds: float = 0.0
+    claims: list[str] = field(default_factory=list)
+    """What was shown exhaustively."""
+    left: dict[str, float] = field(default_factory=dict)
+    """Of each exhaustive arm that did not finish: the share of its executions that is done."""
+    by_arm: dict[str, int] = field(default_factory=dict)
+    promoted: int = 0
+    interrupted: bool = False
+    failed_setup: dict[str, Any] | None = None
+
+    @property
+    def verdicts(self) -> frozenset[Verdict]:
+        return frozenset(found.verdict for found in self.found)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """An arm in the rotation: where it is, and how long its next turn is."""
+
+    arm: Arm
+    next_execution: int = 0
+    length: int = FIRST_SLICE
+    done: bool = False
+    slot: int = 0
+
+
+def explore(
+    scenario: Scenario,
+    design: Design,
+    *,
+    strategy: str = "portfolio",
+    bound: int | None = None,
+    budget: Budget,
+    seed: int = 0,
+    most: int = 1,
+    wanted: frozenset[Verdict] | None = None,
+    races: bool = True,
+    every_access: bool = False,
+    max_steps: int = MAX_STEPS,
+    tell: Callable[[Exploration], None] | None = None,
+) -> Exploration:
+    """Explore until ``most`` distinct verdicts were found (lock-order does not count: it shows
+    itself where no execution went wrong), or one of ``wanted``; see Budget for the other ends.
+
+    ``tell`` is called now and then with the tally so far.  KeyboardInterrupt ends it with the
+    tally, ``interrupted``.
+    """
+    with World(
+        scenario, design, races=races, every_access=every_access, max_steps=max_steps
+    ) as world:
+        return explore_world(
+            world,
+            arms_of(strategy, bound),
+            budget=budget,
+            seed=seed,
+            most=most,
+            wanted=wanted,
+            tell=tell,
+        )
+
+
+def explore_world(
+    world: World,
+    arms: tuple[Arm, ...],
+    *,
+    budget: Budget,
+    seed: int = 0,
+    most: int = 1,
+    wanted: frozenset[Verdict] | None = None,
+    tell: Callable[[Exploration], None] | None = None,
+) -> Exploration:
+    """As explore(), in a world that is there already."""
+    tally = Exploration(world.scenario, world.design, seed)
+    began = time.monotonic()
+    if world.failed is not None:
+        verdict = world.verdict(world.failed)
+        assert verdict is not None
+        tally.failed_setup = world.failed
+        tally.status = Status.FOUND
+        tally.found.append(Found(verdict, world.failed, Arm("setup"), 0, 0.0))
+        return tally
+    turns = [_Turn(arm, slot=number) for number, arm in enumerate(arms)]
+    try:
+        _take_turns(world, turns, tally, budget, seed, most, wanted, tell, began)
+    except KeyboardInterrupt:
+        tally.interrupted = True
+    tally.seconds = time.monotonic() - began
+    _conclude(tally, turns)
+    return tally
+
+
+def _over(tally: Exploration, most: int, wanted: frozenset[Verdict] | None) -> bool:
+    if wanted is not None and not wanted.isdisjoint(tally.verdicts):
+        return True
+    return len(tally.verdicts - {Verdict.LOCK_ORDER}) >= most
+
+
+def _take_turns(
+    world: World,
+    turns: list[_Turn],
+    tally: Exploration,
+    budget: Budget,
+    seed: int,
+    most: int,
+    wanted: frozenset[Verdict] | None,
+    tell: Callable[[Exploration], None] | None,
+    began: float,
+) -> None:
+    while any(not turn.done for turn in turns):
+        for turn in turns:
+            if turn.done:
+                continue
+            length = turn.length
+            if budget.executions is not None:
+                length = min(length, budget.executions - tally.executions)
+            left = None
+            if budget.seconds is not None:
+                left = budget.seconds - (time.monotonic() - began)
+            if length <= 0 or (left is not None and left <= 0):
+                return
+            _one_turn(world, turn, tally, length, left, seed, began)
+            turn.length *= 2
+            if tell is not None:
+                tally.seconds = time.monotonic() - began
+                tell(tally)
+            if _over(tally, most, wanted):
+                return
+
+
+def _one_turn(
+    world: World,
+    turn: _Turn,
+    tally: Exploration,
+    length: int,
+    left: float | None,
+    seed: int,
+    began: float,
+) -> None:
+    simulator = world.simulator
+    arm = turn.arm
+    resumed = arm.exhaustive and turn.next_execution
+    simulator.begin(
+        arm.strategy,
+        seed,
+        turn.next_execution,
+        arm.depth,
+        arm.delay_bound,
+        turn.slot,
+        bool(resumed),
+    )
+    before = tally.executions
+    while length > tally.executions - before:
+        stop = simulator.explore(
+            length - (tally.executions - before), int(min(SLICE, left or SLICE) * 1e9)
+        )
+        totals = simulator.totals()
+        tally.executions = before + totals["executions"]
+        turn.next_execution = totals["execution"]
+        if stop == "found":
+            _note(world, turn, tally, began)
+            break
+        if stop == "exhausted":
+            turn.done = True
+            tally.claims.append(arm.claim)
+            break
+        if stop == "lost":
+            raise RuntimeError(f"{arm.name}: an execution did not repeat its prefix")
+        if stop == "time" and left is not None:
+            left -= SLICE
+            if left <= 0:
+                break
+    totals = simulator.totals()
+    tally.steps += totals["steps"]
+    tally.limited += totals["limited"]
+    tally.promoted = totals["promoted"]
+    tally.by_arm[arm.name] = tally.by_arm.get(arm.name, 0) + totals["executions"]
+    if arm.exhaustive and not turn.done:
+        tally.left[arm.name] = totals["share_done"]
+    else:
+        tally.left.pop(arm.name, None)
+
+
+def _note(world: World, turn: _Turn, tally: Exploration, began: float) -> None:
+    outcome = world.simulator.outcome()
+    seconds = time.monotonic() - began
+    if outcome["order"] is not None and Verdict.LOCK_ORDER not in tally.verdicts:
+        edges = world.simulator.lock_edges()
+        outcome = {**outcome, "edges": edges}
+        tally.found.append(Found(Verdict.LOCK_ORDER, outcome, turn.arm, tally.executions, seconds))
+    verdict = world.verdict(outcome)
+    if verdict is not None and verdict not in tally.verdicts:
+        tally.found.append(Found(verdict, outcome, turn.arm, tally.executions, seconds))
+
+
+def _conclude(tally: Exploration, turns: list[_Turn]) -> None:
+    if tally.found:
+        tally.status = Status.FOUND
+    elif tally.executions == 0 or tally.limited or tally.interrupted:
+        tally.status = Status.INCONCLUSIVE
+    elif turns and all(turn.done for turn in turns):
+        tally.status = Status.COMPLETE
+    else:
+        tally.status = Status.CLEAN
