@@ -30,7 +30,7 @@ INSTRUMENTED = [
     "-fno-omit-frame-pointer",
     "-fno-optimize-sibling-calls",
 ]
-BESIDE = ["-O2", "-g1", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
+BESIDE = ["-O2", "-g1", "-flto", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
 
 live = Extension(
     "z3fold_stress._live",
@@ -44,6 +44,7 @@ sim = Extension(
     sources=[str(PYX / "_sim.pyx"), *sorted(str(p) for p in (PYX / "sim").glob("*.c"))],
     include_dirs=[str(PYX)],
     depends=PARTS,
+    extra_link_args=["-flto", "-O2"],
 )
 
 

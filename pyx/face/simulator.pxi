@@ -121,6 +121,7 @@ cdef extern from "sim/sim.h":
         u64 slots
         u64 slots_end
         u64 scratch
+        u64 audited_from
         u64 module
     cdef struct sim_totals_t "sim_totals":
         u64 executions
@@ -317,6 +318,7 @@ cdef class Simulator:
         sim.slots = slots_start
         sim.slots_end = slots_end
         sim.scratch = <u64>(<char *>&H.scratch[0] - A)
+        sim.audited_from = H.pools
         sim.module = module_base()
         sim.max_steps = 20000
         sim.verdict.kind = 0

@@ -374,11 +374,7 @@ cdef void wait_until(u64 *word, u64 value) noexcept nogil:
 cdef void run_lock_code(const instruction_t *i) noexcept nogil:
     """Locks by themselves outlive the instruction: there is no bracket to close."""
     cdef u32 *word = <u32 *>scratch_word(i.a)
-    if i.code == CODE_LOCK:
-        spin_lock(word, LC_RAW)
-    elif i.code == CODE_UNLOCK:
-        spin_unlock(word)
-    elif i.code == CODE_READ_LOCK:
+    if i.code == CODE_READ_LOCK:
         read_lock(word, LC_RAW)
     elif i.code == CODE_READ_UNLOCK:
         read_unlock(word)
@@ -414,7 +410,7 @@ cdef void run_program(const instruction_t *code) noexcept nogil:
     cdef i64[NR_REGISTERS] r
     cdef const instruction_t *i
     cdef u32 at_ = 0
-    cdef u32 k
+    cdef u32 code_, flags, k
     cdef i64 y
     cdef u64 *word
     for k in range(NR_REGISTERS):
@@ -423,51 +419,60 @@ cdef void run_program(const instruction_t *code) noexcept nogil:
         i = code + at_
         gate_progress(at_)
         at_ += 1
+        code_ = i.code                  # once each: a load is a call in the instrumented build
+        flags = i.flags
         k = i.register & (NR_REGISTERS - 1)
-        if i.code >= CODE_LOAD and i.code <= CODE_CAS:
+        if code_ >= CODE_LOAD and code_ <= CODE_CAS:
             word = scratch_word(i.a)
-            y = r[i.b & (NR_REGISTERS - 1)] if i.flags & FLAG_REG else i.b
-            if i.code == CODE_LOAD:
-                r[k] = load_word(word, i.flags)
-            elif i.code == CODE_STORE:
-                store_word(word, <u64>y, i.flags)
-            elif i.code == CODE_FETCH_ADD:
+            if code_ == CODE_LOAD:
+                r[k] = load_word(word, flags)
+                continue
+            y = i.b
+            if flags & FLAG_REG:
+                y = r[y & (NR_REGISTERS - 1)]
+            if code_ == CODE_STORE:
+                store_word(word, <u64>y, flags)
+            elif code_ == CODE_FETCH_ADD:
                 r[k] = fetch_add_i64(<i64 *>word, y)
-            elif i.code == CODE_EXCHANGE:
+            elif code_ == CODE_EXCHANGE:
                 r[k] = <i64>exchange64(word, <u64>y)
             else:
                 r[k] = cas64(word, <u64>y, <u64>i.c)
-        elif i.code == CODE_TRYLOCK:
+        elif code_ == CODE_LOCK:
+            spin_lock(<u32 *>scratch_word(i.a), LC_RAW)
+        elif code_ == CODE_UNLOCK:
+            spin_unlock(<u32 *>scratch_word(i.a))
+        elif code_ == CODE_TRYLOCK:
             r[k] = spin_trylock(<u32 *>scratch_word(i.a), LC_RAW)
-        elif i.code >= CODE_LOCK:
+        elif code_ >= CODE_LOCK:
             run_lock_code(i)
-        elif i.code == CODE_TRYLOCK_PAGE:
+        elif code_ == CODE_TRYLOCK_PAGE:
             r[k] = trylock_page(memmap + frame_of(i)) if frame_of(i) < H.geometry.frames else 0
-        elif i.code >= CODE_ISOLATE:
+        elif code_ >= CODE_ISOLATE:
             run_migration_code(i)
-        elif i.code == CODE_AUDIT:
+        elif code_ == CODE_AUDIT:
             audit_here()
-        elif i.code >= CODE_ALLOC:
+        elif code_ >= CODE_ALLOC:
             run_allocator_code(i)
-        elif i.code == CODE_END:
+        elif code_ == CODE_END:
             return
-        elif i.code == CODE_JUMP:
+        elif code_ == CODE_JUMP:
             at_ = <u32>i.a
-        elif i.code == CODE_JUMP_UNLESS:
-            y = r[i.b & (NR_REGISTERS - 1)] if i.flags & FLAG_REG else i.b
+        elif code_ == CODE_JUMP_UNLESS:
+            y = r[i.b & (NR_REGISTERS - 1)] if flags & FLAG_REG else i.b
             if not compare_values(i.compare, r[k], y):
                 at_ = <u32>i.a
         else:
-            y = r[i.a & (NR_REGISTERS - 1)] if i.flags & FLAG_REG else i.a
-            if i.code == CODE_SET:
+            y = r[i.a & (NR_REGISTERS - 1)] if flags & FLAG_REG else i.a
+            if code_ == CODE_SET:
                 r[k] = i.a
-            elif i.code == CODE_MOVE:
+            elif code_ == CODE_MOVE:
                 r[k] = r[i.a & (NR_REGISTERS - 1)]
-            elif i.code == CODE_ADD:
+            elif code_ == CODE_ADD:
                 r[k] += y
-            elif i.code == CODE_MULTIPLY:
+            elif code_ == CODE_MULTIPLY:
                 r[k] *= y
-            elif i.code == CODE_EXPECT and not compare_values(i.compare, r[k], y):
+            elif code_ == CODE_EXPECT and not compare_values(i.compare, r[k], y):
                 expectation_failed(i, r[k], y)
 
 

@@ -53,7 +53,9 @@ static void judge(void)
     races_join_all(sim.nr_tasks + 1);
     sim.ending = END_NONE;
     sim_run_alone(sim.nr_tasks + 1);
-    if (sim.ending == END_NONE) {
+    if (sim.ending == END_NONE && !undo_touches(sim.audited_from)) {
+        sim.ending = END_DONE;          /* only scratch words were written to */
+    } else if (sim.ending == END_NONE) {
         sim_look_away();
         sim.running = NULL;
         sim.ending = sim.host.audit() ? END_VERDICT : END_DONE;

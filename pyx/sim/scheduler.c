@@ -200,11 +200,11 @@ static u32 enabled_tasks(u8 *list, const struct sim_task *running, int *at)
 
     *at = -1;
     for (u32 i = 0; i < sim.nr_tasks; i++) {
-        const struct sim_task *t = &sim.task[i];
+        u8 ready = sim.ready[i];
 
-        if (t->state != TASK_WAITING || (t->kind >= POINT_LOCK && !sim_can_go(t)))
+        if (!ready || (ready == READY_MAYBE && !sim_can_go(&sim.task[i])))
             continue;
-        if (t == running)
+        if (&sim.task[i] == running)
             *at = (int)n;
         list[n++] = (u8)i;
     }
@@ -290,6 +290,7 @@ void sim_point(int kind, u64 object, u32 size, bool writes, u64 seen, u64 pc)
     struct sim_task *next;
 
     t->kind = (u8)kind;
+    sim.ready[t->index] = kind >= POINT_LOCK ? READY_MAYBE : READY;
     t->object = object;
     t->size = size;
     t->writes = writes;
@@ -341,6 +342,7 @@ static void die_here(struct sim_task *t)
     if (sim.recording)
         trace_event(EVENT_DIE, 0, 0, t->pc, 0, 0);
     t->state = TASK_KILLED;
+    sim.ready[t->index] = READY_NOT;
     next = choose(t);
     enter(next);
     fiber_switch(&dropped, next->sp);
@@ -370,6 +372,7 @@ static void task_main(void)
 
     sim.host.body(t->index);
     t->state = TASK_FINISHED;
+    sim.ready[t->index] = READY_NOT;
     t->kind = POINT_NONE;
     if (starting || sim.alone)
         to_main();
@@ -385,6 +388,7 @@ static void task_reset(u32 i)
     t->sp = fiber_new(i, task_main);
     t->state = TASK_WAITING;
     t->kind = POINT_NONE;
+    sim.ready[i] = READY;
     t->woken = 0;
     t->payload = 0;
     t->nr_held = 0;

@@ -56,6 +56,8 @@ enum ending {
     END_REPLAY_LOST,            /* a replay asks for what cannot be done here */
 };
 
+enum ready { READY_NOT, READY, READY_MAYBE };   /* maybe: sim_can_go() tells */
+
 enum task_state { TASK_UNUSED, TASK_WAITING, TASK_FINISHED, TASK_KILLED };
 
 struct sim_task {
@@ -147,6 +149,7 @@ struct sim {
     u64 hash;
     u64 rng;
     const struct strategy *strategy;
+    u8 ready[SIM_TASKS];        /* of each task: enum ready */
     struct sim_task task[SIM_TASKS];
     struct sim_host host;
     /* an execution's outcome */
@@ -177,6 +180,7 @@ struct sim {
     /* sizes of the arena's parts */
     u64 arena_size;
     u64 frames, frames_end, slots, slots_end, scratch;
+    u64 audited_from;           /* what lies before are scratch words: the audit has no say */
     u64 module;                 /* load address of the extension: sites are offsets from it */
 };
 
@@ -260,6 +264,7 @@ bool fiber_on_guard(const void *address);
 /* undo.c */
 void undo_reset(void);
 void undo_mark(void);
+bool undo_touches(u64 offset);
 void undo_range(u64 offset, u64 size);
 extern struct undo { u64 offset; u64 old; } *undo_next, *undo_end;
 void undo_grow(void);

@@ -50,3 +50,12 @@ void undo_mark(void)
 {
     undo_next = undo_start;
 }
+
+/* Whether anything from this offset on was written to. */
+bool undo_touches(u64 offset)
+{
+    for (const struct undo *u = undo_start; u != undo_next; u++)
+        if (u->offset >= offset)
+            return true;
+    return false;
+}
