@@ -1,5 +1,6 @@
 """Builds the engine: what is compiled lives in pyx/, and knows nothing of the Python package."""
 
+import hashlib
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -7,7 +8,7 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 PYX = Path("pyx")
-PARTS = sorted(str(p) for kind in ("*.pxi", "*.h") for p in PYX.rglob(kind))
+PARTS = sorted(str(p) for kind in ("*.pxi", "*.h", "*.c") for p in PYX.rglob(kind))
 FLAGS = [
     "-O2",
     "-g1",
@@ -20,11 +21,14 @@ FLAGS = [
     "-Wno-unused-function",
     "-Wno-sign-compare",
 ]
+# A finding names the sources that it was found with: a schedule is for them.
+BUILD = hashlib.sha256(b"".join(Path(part).read_bytes() for part in PARTS)).hexdigest()[:12]
 # Every access to memory calls a hook (sim/hooks.c); the runtime that usually has them is not
 # linked. Frame pointers are how a report learns who called.
 INSTRUMENTED = [
     *FLAGS,
     "-DZ3F_SIM",
+    f'-DZ3F_BUILD="{BUILD}"',
     "-fsanitize=thread",
     "--param=tsan-instrument-func-entry-exit=0",
     "-fno-omit-frame-pointer",

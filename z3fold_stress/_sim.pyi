@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from z3fold_stress._live import *
+from z3fold_stress._live import fields as fields
 
 Choice = tuple[int, int, int, int]
-"""task, its clock, decision (0 a switch, 255 a start, else what fails or dies), the task to go to"""
+"""task, its clock, decision (0 switch, 255 start, else what fails or dies), the task to go to"""
+
+BUILD: str
+"""Of the sources that it was built of, 12 hex digits."""
 
 class Simulator:
     def __init__(
@@ -49,7 +52,6 @@ class Simulator:
     ) -> dict[str, Any]: ...
     def events(self) -> list[tuple[Any, ...]]: ...
     def held(self) -> list[tuple[int, int, int, list[tuple[int, int]]]]: ...
-    def set_benign(self, ranges: list[tuple[int, int]]) -> None: ...
-    def benign_seen(self) -> list[tuple[int, int, int]]: ...
+    def known_races(self) -> list[tuple[int, int, int, int]]: ...
     @property
     def memory(self) -> memoryview: ...

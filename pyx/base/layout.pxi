@@ -137,6 +137,10 @@ cpdef enum Fault:                       # failures that a run may inject
     FAIL_CREATE
     NR_FAULTS
 
+cpdef enum KnownRace:                   # why a race is meant: listed, counted, reported
+    RACE_OBJECT_ID                      # evict peeks at the number of an object that may be written
+    NR_KNOWN_RACES
+
 cpdef enum Counter:
     N_ALLOC
     N_ALLOC_HEADLESS

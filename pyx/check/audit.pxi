@@ -124,6 +124,8 @@ cdef void audit_payload(audit_t *a, object_t *o, u64 page) noexcept nogil:
         address = (page + (<u64>ZHDR_CHUNKS << CHUNK_SHIFT) if buddy == FIRST else
                    page + (<u64>zhdr.start_middle << CHUNK_SHIFT) if buddy == MIDDLE else
                    page + PAGE_SIZE - (handle_to_chunks(word) << CHUNK_SHIFT))
+    if o.version == 0:
+        return                          # a program that never filled it
     if address + o.size > page + PAGE_SIZE:
         find(a, 1, V_INVARIANT, page, o.handle, "object %llu reaches over the end of its page",
              object_id(o))

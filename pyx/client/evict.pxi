@@ -8,6 +8,7 @@ cdef bint refuse_evictions = False      # this process lets every eviction fail
 cdef u64 peek_object_id(u64 address) noexcept nogil:
     """The owner may be writing the payload at this moment: the number is only a guess, and is
     checked with a reference to the object taken."""
+    data_race(RACE_OBJECT_ID)
     return (<u64 *>at(address))[0]
 
 
@@ -31,7 +32,9 @@ cdef int write_back(pool_t *pool, object_t *o) noexcept nogil:
     gate()                              # writing back takes time
     memcpy(swap_page(slot), at(address), o.size)
     client_unmap(pool, o.handle)
-    wrong = verify_pattern(swap_page(slot), object_id(o), o.size, o.version)
+    wrong = -1
+    if o.version != 0:
+        wrong = verify_pattern(swap_page(slot), object_id(o), o.size, o.version)
     if unlikely(wrong >= 0):
         corrupt_payload(o, o.handle, address, (<u64 *>(swap_page(slot) + (wrong & ~7)))[0], wrong,
                         "write_back")

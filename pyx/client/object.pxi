@@ -157,7 +157,7 @@ cdef void free_claimed_object(pool_t *pool, object_t *o) noexcept nogil:
         o.swap = 0
         swap_free(slot)
         op_leave()
-    o.state = OBJECT_EMPTY
+    write_once32(&o.state, OBJECT_EMPTY)
     o.owner = 0
     release_object(o)
 

@@ -28,6 +28,7 @@ cdef extern from *:
     extern char __ehdr_start __attribute__((visibility("hidden")));
     static uint64_t z3f_module(void) { return (uint64_t)&__ehdr_start; }
     """
+    const char *BUILD_ "Z3F_BUILD"
     char *map_arena "z3f_map_arena"(u64 size) noexcept nogil
     void unmap_arena "z3f_unmap_arena"(char *base, u64 size) noexcept nogil
     u64 module_base "z3f_module"() noexcept nogil
@@ -154,8 +155,7 @@ cdef extern from "sim/sim.h":
         sim_choice *taken
         u32 nr_taken
     cdef struct benign_t "benign":
-        u64 low
-        u64 high
+        u64 pc
         u64 seen
         u64 other_pc
         u32 reason
@@ -180,7 +180,6 @@ cdef extern from "sim/sim.h":
     void trace_reset() noexcept nogil
     void promote_reset() noexcept nogil
     void lock_order_reset() noexcept nogil
-    int benign_add(u64 low, u64 high, u32 reason) noexcept nogil
     void benign_reset() noexcept nogil
     void coverage_reset() noexcept nogil
     u32 coverage_new() noexcept nogil
@@ -193,6 +192,7 @@ cdef extern from "sim/sim.h":
 cdef const instruction_t *sim_program[SIM_TASKS]
 cdef Simulator running_simulator = None
 
+BUILD = BUILD_.decode()             # of the sources, as setup.py hashes them
 STOPS = ("executions", "time", "exhausted", "found", "lost")
 ENDINGS = ("none", "done", "verdict", "steps", "pruned", "lost")
 
@@ -328,6 +328,7 @@ cdef class Simulator:
         lock_order_reset()
         promote_reset()
         coverage_reset()
+        benign_reset()
         if sim_start(self.base, self.size, H.tasks):
             raise MemoryError("no memory for the stacks of the tasks")
         return 0
@@ -500,15 +501,9 @@ cdef class Simulator:
             for i in range(self.nr)
         ]
 
-    def set_benign(self, list ranges):
-        """Races that are known: (low, high) program counters, in the order of their reasons."""
-        benign_reset()
-        for number, (low, high) in enumerate(ranges):
-            benign_add(low, high, number)
-
-    def benign_seen(self):
-        """{(reason number, other pc): times} of known races that were seen."""
-        return [(benigns[i].reason, benigns[i].seen, benigns[i].other_pc)
+    def known_races(self):
+        """Races marked as known (data_race) that were seen: (reason, pc, other pc, times)."""
+        return [(benigns[i].reason, benigns[i].pc, benigns[i].other_pc, benigns[i].seen)
                 for i in range(nr_benign) if benigns[i].seen]
 
     @property

@@ -209,7 +209,8 @@ cdef void read_named(pool_t *pool, object_t *o) noexcept nogil:
 
 
 cdef void work_once(workqueue_t *wq) noexcept nogil:
-    """One item of a queue; in the sim world, when there is one (or none can come)."""
+    """One item of a queue; in the sim world, when there is one (or none can come). The queue of
+    a pool that is gone, or not there yet, is empty."""
     if not in_sim() or gate_wait_work(&wq.items):
         run_one_work(wq, -1)
 
@@ -221,6 +222,12 @@ cdef void run_allocator_code(const instruction_t *i) noexcept nogil:
         op_enter(OP_CREATE_POOL, 0, 0)
         z3fold_create_pool(EVICTS_BY_TABLE if i.a else 0, &pool)
         op_leave()
+        return
+    if i.code == CODE_COMPACT_WORK:
+        work_once(&pool.compact_wq)
+        return
+    if i.code == CODE_RELEASE_WORK:
+        work_once(&pool.release_wq)
         return
     if read_once32(&pool.state) == POOL_NONE:
         return
@@ -244,10 +251,6 @@ cdef void run_allocator_code(const instruction_t *i) noexcept nogil:
         op_enter(OP_RECLAIM, i.a, 0)
         z3fold_reclaim_page(pool, <u32>i.a)
         op_leave()
-    elif i.code == CODE_COMPACT_WORK:
-        work_once(&pool.compact_wq)
-    elif i.code == CODE_RELEASE_WORK:
-        work_once(&pool.release_wq)
     elif i.code == CODE_DRAIN:
         while run_one_work(&pool.compact_wq, -1) or run_one_work(&pool.release_wq, -1):
             pass

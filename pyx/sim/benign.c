@@ -1,5 +1,5 @@
-/* Races that are known and harmless: each a range of program counters, the lines of a peek that
- * is checked again under the lock. They are counted, never silent. */
+/* Races that are known and harmless: program counters that the subject marked with data_race(),
+ * each for a reason that is listed. They are counted, never silent. */
 #include "sim.h"
 
 enum { MAX_BENIGN = 256 };
@@ -7,12 +7,13 @@ enum { MAX_BENIGN = 256 };
 struct benign benigns[MAX_BENIGN];
 u32 nr_benign;
 
-int benign_add(u64 low, u64 high, u32 reason)
+void benign_add(u64 pc, u32 reason)
 {
-    if (nr_benign == MAX_BENIGN)
-        return -1;
-    benigns[nr_benign++] = (struct benign){ .low = low, .high = high, .reason = reason };
-    return 0;
+    for (u32 i = 0; i < nr_benign; i++)
+        if (benigns[i].pc == pc)
+            return;
+    if (nr_benign < MAX_BENIGN)
+        benigns[nr_benign++] = (struct benign){ .pc = pc, .reason = reason };
 }
 
 void benign_reset(void)
@@ -25,11 +26,11 @@ bool benign(u64 pc_a, u64 pc_b)
     for (u32 i = 0; i < nr_benign; i++) {
         struct benign *b = &benigns[i];
 
-        if ((pc_a >= b->low && pc_a < b->high) || (pc_b >= b->low && pc_b < b->high)) {
-            b->seen++;
-            b->other_pc = pc_a >= b->low && pc_a < b->high ? pc_b : pc_a;
-            return true;
-        }
+        if (b->pc != pc_a && b->pc != pc_b)
+            continue;
+        b->seen++;
+        b->other_pc = b->pc == pc_a ? pc_b : pc_a;
+        return true;
     }
     return false;
 }

@@ -32,6 +32,10 @@ static void plain_access(u64 offset, u32 size, bool write, u64 pc)
 
     if (unlikely((++t->accesses & 0xfffff) == 0))
         sim_runaway();
+    if (unlikely(t->known_race)) {
+        benign_add(pc, (u32)t->known_race - 1);
+        t->known_race = 0;
+    }
     if (is_point(pc))
         sim_point(write ? POINT_STORE : POINT_LOAD, offset, size, write, 0, pc);
     check_lifetime(t, offset, size, write, pc);

@@ -39,6 +39,14 @@ static inline int class_of(u64 offset, int lock_class)
     return lock_class == 7 ? 16 + (int)((offset - sim.scratch) / 64) : lock_class;
 }
 
+/* A list head that was never made is all zero. */
+static inline bool has_item(u64 list_head)
+{
+    u64 first = *(u64 *)(sim.base + list_head);
+
+    return first && first != list_head;
+}
+
 bool sim_can_go(const struct sim_task *t)
 {
     u32 word;
@@ -59,7 +67,7 @@ bool sim_can_go(const struct sim_task *t)
         return t->size == 4 ? word_at(t->object) == (u32)t->seen
                             : *(u64 *)(sim.base + t->object) == t->seen;
     case POINT_WORK:
-        return t->woken || *(u64 *)(sim.base + t->object) != t->object;
+        return t->woken || has_item(t->object);
     default:
         return true;
     }
@@ -258,7 +266,7 @@ bool sim_wait_work(void *list_head, u64 pc)
 
     t->woken = 0;
     sim_point(POINT_WORK, offset_of(list_head), 8, false, 0, pc);
-    return *(u64 *)list_head != offset_of(list_head);
+    return has_item(offset_of(list_head));
 }
 
 void sim_yield(u64 pc)
@@ -317,6 +325,13 @@ void sim_payload_begin(u64 low, u64 high)
     sim.running->payload = 1;
     sim.running->low = low;
     sim.running->high = high;
+}
+
+/* As the kernel's data_race(): the next access is meant to race, for a reason that is listed. */
+void sim_data_race(int reason)
+{
+    if (sim.window)
+        sim.running->known_race = (u8)(reason + 1);
 }
 
 void sim_payload_end(void)

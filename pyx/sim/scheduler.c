@@ -312,8 +312,11 @@ void sim_point(int kind, u64 object, u32 size, bool writes, u64 seen, u64 pc)
     }
     if (unlikely(starting)) {
         if (start_clock[t->index] ? t->accesses < start_clock[t->index]
-                                  : sim.strategy == &strategy_replay && kind <= POINT_STORE)
+                                  : sim.strategy == &strategy_replay && kind <= POINT_STORE) {
+            if (sim.recording)
+                trace_event(kind, object, size, pc, 0, 0);
             return;
+        }
         if (kind <= POINT_STORE)
             take(t->index, t->accesses, 255, 0);
         fiber_switch(&t->sp, main_sp);
@@ -390,7 +393,7 @@ static void task_reset(u32 i)
     t->kind = POINT_NONE;
     sim.ready[i] = READY;
     t->woken = 0;
-    t->payload = 0;
+    t->payload = t->known_race = 0;
     t->nr_held = 0;
     t->accesses = 0;
     t->program_at = t->furthest = 0;

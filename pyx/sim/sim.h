@@ -67,6 +67,7 @@ struct sim_task {
     u8 writes;                  /* whether the pending operation may write */
     u8 daemon;                  /* need not finish */
     u8 woken;
+    u8 known_race;              /* its next access is meant to race: 1 + the reason */
     u8 payload;                 /* inside a payload: accesses to frames are held to [low, high) */
     u8 mortal;                  /* may be killed, where deaths are a choice */
     u8 nr_held;
@@ -211,6 +212,7 @@ void sim_look_away(void);
 void sim_look_again(void);
 void sim_payload_begin(u64 low, u64 high);
 void sim_payload_end(void);
+void sim_data_race(int reason);
 u32 sim_history_invoke(u32 object, bool write, u64 value);
 void sim_leave_operation(void);
 void sim_poison(void *p, int byte, u64 size);
@@ -301,9 +303,9 @@ extern u8 promoted_filter[8192];
 
 /* benign.c */
 bool benign(u64 pc_a, u64 pc_b);
-int benign_add(u64 low, u64 high, u32 reason);
+void benign_add(u64 pc, u32 reason);
 void benign_reset(void);
-struct benign { u64 low, high; u64 seen; u64 other_pc; u32 reason; };
+struct benign { u64 pc, seen, other_pc; u32 reason; };
 extern struct benign benigns[];
 extern u32 nr_benign;
 

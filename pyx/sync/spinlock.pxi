@@ -308,9 +308,13 @@ cdef inline bint spin_unlock_fast(u32 *lock, u32 depth) noexcept nogil:
     ordinary. That the entry is this lock's and not sampled, that the lock is mine and nothing
     (another kind, delays, sleepers) wants the long way is one branch."""
     cdef task_t *t = current
-    cdef u32 n = t.nr_held
-    cdef held_t *h = &t.held[n] - depth
-    cdef u32 word = read_once32(lock) - me      # what to store, if the owner is me
+    cdef u32 n, word
+    cdef held_t *h
+    if in_sim():
+        return False
+    n = t.nr_held
+    h = &t.held[n] - depth
+    word = read_once32(lock) - me       # what to store, if the owner is me
     if unlikely(n < depth) or unlikely(
             h.lock ^ offset_of(lock) | word & OWNER_MASK | h.since | read_once32(detour)):
         return False

@@ -97,7 +97,7 @@ cdef void flush_workqueue(workqueue_t *wq) noexcept nogil:
         spin_unlock(&wq.lock)
         if running:
             relax_until_changed(&spins, &wq.running, running)
-        else:
+        elif wq.worker != 0 and wq.worker != me:
             relax_until_changed(&spins, &wq.items.next, first)
 
 

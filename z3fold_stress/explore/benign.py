@@ -1,7 +1,53 @@
-"""Races that are known and harmless."""
+"""Races that are known and harmless: each with the reason why it may stay.
+
+The source marks the access (``data_race``, as in the kernel); the engine counts how often it was
+seen to race, and reports say so: known is not silent.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 
-def known_races():
-    return []
+from z3fold_stress._live import KnownRace
+from z3fold_stress.explore.sites import resolve, subject_site
+from z3fold_stress.explore.world import World
+
+__all__ = ["REASONS", "SeenRace", "seen_races"]
+
+REASONS: dict[int, str] = {
+    int(KnownRace.RACE_OBJECT_ID): (
+        "reclaim peeks at an object's number in a payload that its owner may be writing; the "
+        "number is only a guess, and is checked with a reference to the object taken"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRace:
+    """A known race that an exploration met."""
+
+    site: str
+    other: str
+    times: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"known benign: {self.site} races with {self.other} ({self.times}x): {self.reason}"
+
+
+def seen_races(world: World) -> list[SeenRace]:
+    """The known races that this world has met so far, by site."""
+    seen = world.simulator.known_races()
+    sites = resolve(pc for _, pc, other, _ in seen for pc in (pc, other))
+    return sorted(
+        (
+            SeenRace(
+                str(subject_site(sites.get(pc, ()))),
+                str(subject_site(sites.get(other, ()))),
+                times,
+                REASONS[reason],
+            )
+            for reason, pc, other, times in seen
+        ),
+        key=str,
+    )

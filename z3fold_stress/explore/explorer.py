@@ -28,6 +28,9 @@ FIRST_SLICE = 64
 executions the same seed explores the same executions on any machine."""
 
 
+LONGEST_SLICE = 1 << 16
+
+
 class Status(StrEnum):
     """How an exploration ended."""
 
@@ -206,7 +209,7 @@ def _take_turns(
             if length <= 0 or (left is not None and left <= 0):
                 return
             _one_turn(world, turn, tally, length, left, seed, began)
-            turn.length *= 2
+            turn.length = min(2 * turn.length, LONGEST_SLICE)
             if tell is not None:
                 tally.seconds = time.monotonic() - began
                 tell(tally)

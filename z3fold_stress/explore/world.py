@@ -12,7 +12,6 @@ from typing import Any
 from z3fold_stress import _sim
 from z3fold_stress.designs import Design
 from z3fold_stress.errors import ScenarioError
-from z3fold_stress.explore.benign import known_races
 from z3fold_stress.scenario import CompiledScenario, Scenario, compile_scenario
 from z3fold_stress.scenario.program import INSTRUCTION
 from z3fold_stress.settings import FAULTS, ArenaSettings
@@ -79,7 +78,6 @@ class World:
                 f"scenario {scenario.name!r}: its setup took {max_steps} steps without an end"
             )
         if self.failed is None:
-            self.simulator.set_benign([(low, high) for low, high, _ in known_races()])
             self.simulator.configure(
                 {FAULTS.index(name): budget for name, budget in scenario.faults.items()},
                 deaths.get("budget", 0) if mortal else 0,

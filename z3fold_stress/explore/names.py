@@ -1,0 +1,128 @@
+"""What an offset of the arena is called: ``page lock of frame 3``, ``slot 1 of slots 0``, ``A``.
+
+Reads the engine's own layout, and the arena as it is; never an address.
+"""
+
+from __future__ import annotations
+
+from z3fold_stress import _sim
+from z3fold_stress.explore.world import World
+from z3fold_stress.layout import Layout
+
+__all__ = ["Names"]
+
+_FIELDS = _sim.fields()
+_PLAIN = {
+    "page_lock": "page lock",
+    "refcount": "references",
+    "next": "list link",
+    "prev": "list link",
+    "work_data": "work item",
+    "work_next": "work item",
+    "work_func": "work item",
+    "lru_next": "LRU link",
+    "lru_prev": "LRU link",
+    "pg_lock": "PG lock",
+    "private": "flags (private)",
+    "lock": "lock",
+    "word": "reference word",
+}
+_CLASSES = {
+    1: "PG lock",
+    2: "page lock",
+    3: "pool lock",
+    4: "stale lock",
+    5: "slots lock",
+    6: "queue lock",
+    8: "new page's lock",
+}
+
+
+class Names:
+    """The names of one world's arena."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.layout = Layout(world.simulator.memory)
+        at = self.layout.arena
+        self._scratch = _FIELDS["arena"][1]["scratch"][0]
+        self._regions = [
+            ("pools", at("pools"), _FIELDS["pool"][0]),
+            ("percpu", at("percpu"), 16),
+            ("memmap", at("memmap"), _FIELDS["page"][0]),
+            ("slots", at("slots"), _FIELDS["slots"][0]),
+            ("objects", at("objects"), _FIELDS["object"][0]),
+            ("swapmap", at("swapmap"), 8),
+            ("frames", at("frames"), 4096),
+            ("swap", at("swap"), 4096),
+            ("tasks", at("tasks"), _FIELDS["task"][0]),
+        ]
+        self._end = at("size")
+
+    def word(self, number: int) -> str:
+        words = self.world.compiled.words
+        return words[number] if number < len(words) else f"word {number}"
+
+    def lock_class(self, number: int) -> str:
+        return self.word(number - 16) if number >= 16 else _CLASSES.get(number, f"class {number}")
+
+    def object(self, number: int) -> str:
+        objects = self.world.compiled.objects
+        return objects[number] if number < len(objects) else f"object {number}"
+
+    def of(self, offset: int) -> str:
+        """The name of what lies at this offset."""
+        if offset < self._regions[0][1]:
+            return self._of_header(offset)
+        for (name, start, size), (_, end, _) in zip(
+            self._regions, [*self._regions[1:], ("", self._end, 0)], strict=True
+        ):
+            if start <= offset < end:
+                return self._within(name, (offset - start) // size, (offset - start) % size)
+        return f"0x{offset:x}"
+
+    def _of_header(self, offset: int) -> str:
+        if offset >= self._scratch:
+            return self.word((offset - self._scratch) // 64)
+        return self._field("arena", offset, "the arena's ")
+
+    @staticmethod
+    def _field(struct: str, at: int, before: str = "", after: str = "") -> str:
+        best = ""
+        for field, (start, _) in _FIELDS[struct][1].items():
+            if start <= at and (not best or start > _FIELDS[struct][1][best][0]):
+                best = field
+        return f"{before}{_PLAIN.get(best, best)}{after}"
+
+    def _within(self, region: str, number: int, at: int) -> str:
+        match region:
+            case "pools":
+                return self._of_pool(number, at)
+            case "percpu":
+                per_pool = 64 * self.layout.arena("nr_cpus")
+                return f"unbuddied list {number % 64} of pool {number // per_pool}"
+            case "memmap":
+                return self._field("page", at, after=f" of frame {number}")
+            case "slots":
+                if at < 32:
+                    return f"slot {at // 8} of slots {number}"
+                return self._field("slots", at, after=f" of slots {number}")
+            case "objects":
+                return self._field("object", at, after=f" of object {self.object(number)}")
+            case "frames":
+                if at < _FIELDS["header"][0]:
+                    return self._field("header", at, after=f" of frame {number}")
+                return f"byte {at} of frame {number}"
+            case "swap":
+                return f"byte {at} of swap page {number}"
+            case "tasks":
+                return f"the context of task {number}"
+        return f"entry {number} of {region}"
+
+    def _of_pool(self, number: int, at: int) -> str:
+        fields = _FIELDS["pool"][1]
+        for queue, name in (("release_wq", "release queue"), ("compact_wq", "compaction queue")):
+            start = fields[queue][0]
+            if start <= at < start + _FIELDS["workqueue"][0]:
+                return self._field("workqueue", at - start, f"{name}'s ")
+        return self._field("pool", at, f"pool {number}'s ")

@@ -1,0 +1,347 @@
+"""What one execution showed, seen again with everything recorded.
+
+An exploration keeps only the schedule; all else comes from doing it once more.  That is also the
+first proof that it replays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from z3fold_stress.explore.names import Names
+from z3fold_stress.explore.sites import Site, resolve, subject_site
+from z3fold_stress.explore.world import World
+from z3fold_stress.verdicts import Verdict
+
+__all__ = ["Access", "Event", "Evidence", "Schedule", "gather"]
+
+Schedule = tuple[tuple[int, int, int, int], ...]
+"""Interventions: task, its clock, decision, task to go to (see _sim.Choice)."""
+
+POINT_NAMES = {
+    1: "load",
+    2: "store",
+    3: "atomic",
+    4: "trylock",
+    5: "unlock",
+    6: "read_unlock",
+    7: "yield",
+    8: "lock",
+    9: "read_lock",
+    10: "write_lock",
+    11: "wait until free",
+    12: "wait for a change",
+    13: "wait for a value",
+    14: "wait for work",
+    64: "begins",
+    66: "access",
+    67: "fails",
+    68: "dies",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of one task."""
+
+    step: int
+    task: int
+    kind: str
+    size: int
+    writes: bool
+    at: int
+    """The instruction of the task's program."""
+    clock: int
+    object: int
+    value: int
+    """What was there before."""
+    sites: tuple[Site, ...]
+    held: tuple[int, ...]
+    what: int = 0
+    """Which failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One side of what went wrong."""
+
+    task: str
+    what: str
+    site: str
+    chain: tuple[str, ...]
+    held: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "what": self.what,
+            "site": self.site,
+            "chain": list(self.chain),
+            "held": list(self.held),
+        }
+
+
+@dataclass(slots=True)
+class Evidence:
+    """A failed execution, explained as far as the engine can."""
+
+    verdict: Verdict | None
+    where: str
+    text: str
+    hash: int
+    steps: int
+    switches: int
+    preemptions: int
+    schedule: Schedule
+    unused: int
+    ending: str
+    sides: tuple[Access, ...] = ()
+    events: list[Event] = field(default_factory=list)
+    objects: frozenset[int] = frozenset()
+    """Offsets that the failure is about."""
+    signature: str = ""
+
+
+def gather(
+    world: World,
+    schedule: Sequence[tuple[int, int, int, int]],
+    lead: Sequence[Schedule] = (),
+    *,
+    record: int = 2,
+) -> Evidence:
+    """Do one execution again and explain it.  ``lead``: executions done before it, for verdicts
+    that more than one execution makes (lock-order)."""
+    simulator = world.simulator
+    simulator.forget_lock_order()
+    for one in (*lead, tuple(schedule)) if lead else ():
+        outcome = simulator.replay(list(one), False, record)
+        if outcome["order"] is not None:
+            return _lock_order(world, outcome, schedule)
+    outcome = simulator.replay(list(schedule), False, record)
+    verdict = world.verdict(outcome)
+    found = outcome["verdict"] or {"where": "", "text": "", "lock": 0, "page": 0, "object": 0}
+    evidence = Evidence(
+        verdict=verdict,
+        where=found["where"],
+        text=found["text"],
+        hash=outcome["hash"],
+        steps=outcome["steps"],
+        switches=outcome["switches"],
+        preemptions=outcome["preemptions"],
+        schedule=tuple(map(tuple, schedule)),  # type: ignore[arg-type]
+        unused=outcome["unused"],
+        ending=outcome["ending"],
+    )
+    if verdict is None:
+        return evidence
+    names = Names(world)
+    if record > 1:
+        evidence.events = _events(simulator.events())
+    evidence.text = _named_text(world, names, outcome, evidence)
+    evidence.sides = _sides(world, names, outcome, evidence.events)
+    evidence.objects = frozenset(
+        offset for offset in (found["object"], found["lock"], found["page"]) if offset
+    )
+    evidence.signature = _signature(evidence)
+    return evidence
+
+
+def _events(raw: list[tuple[Any, ...]]) -> list[Event]:
+    sites = resolve(pc for event in raw for pc in (event[9], *event[10]))
+    events = []
+    for step, task, kind, size, at, clock, obj, value, after, pc, stack, held in raw:
+        chain = [*sites.get(pc, ())]
+        for frame in stack:
+            chain += [site for site in sites.get(frame, ()) if site.file.endswith(".pxi")]
+        unique = tuple(dict.fromkeys(site for site in chain if site.file.endswith(".pxi")))
+        events.append(
+            Event(
+                step,
+                task,
+                POINT_NAMES.get(kind, f"event {kind}"),
+                size & 0x7F,
+                bool(size & 0x80) or kind in (2, 3),
+                value if kind == 64 else at,
+                clock,
+                obj,
+                value,
+                unique,
+                held,
+                obj if kind == 67 else 0,
+            )
+        )
+        del after
+    return events
+
+
+def _locks(names: Names, held: Sequence[int]) -> tuple[str, ...]:
+    return tuple(names.of(offset) for offset in held)
+
+
+def _chain(sites: Sequence[Site]) -> tuple[str, ...]:
+    shown = [site for site in sites if not site.file.startswith(("face/", "run/", "sim/"))]
+    return tuple(str(site) for site in (shown or sites))
+
+
+def _side(
+    world: World, names: Names, task: int, what: str, sites: tuple[Site, ...], held: Sequence[int]
+) -> Access:
+    return Access(
+        world.actor(task), what, str(subject_site(sites)), _chain(sites), _locks(names, held)
+    )
+
+
+def _sides(
+    world: World, names: Names, outcome: dict[str, Any], events: list[Event]
+) -> tuple[Access, ...]:
+    found = outcome["verdict"]
+    if found["where"] == "race":
+        return _race_sides(world, names, found, events)
+    if found["where"] in ("deadlock", "wait"):
+        return _waiting_sides(world, names)
+    pcs = resolve([found["pc"]])
+    sites = pcs.get(found["pc"], ())
+    held: Sequence[int] = ()
+    for event in reversed(events):
+        if event.task == found["task"]:
+            sites = tuple(dict.fromkeys((*sites, *event.sites)))
+            held = event.held
+            break
+    return (_side(world, names, found["task"], found["where"], sites, held),)
+
+
+def _race_sides(
+    world: World, names: Names, found: dict[str, Any], events: list[Event]
+) -> tuple[Access, ...]:
+    sites = resolve([found["pc"], found["other_pc"]])
+    where = names.of(found["object"])
+    sides = []
+    for task, pc, writes in (
+        (found["other_task"], found["other_pc"], found["other_writes"]),
+        (found["task"], found["pc"], found["writes"]),
+    ):
+        last: Event | None = None
+        for event in reversed(events):
+            overlaps = event.object < found["object"] + found["size"] and (
+                found["object"] < event.object + max(event.size, 1)
+            )
+            if event.task == task and event.kind in ("access", "load", "store") and overlaps:
+                last = event
+                break
+        chain = last.sites if last is not None else sites.get(pc, ())
+        what = f"{'store' if writes else 'load'} of {where}"
+        held = last.held if last is not None else ()
+        sides.append(_side(world, names, task, what, chain, held))
+    return tuple(sides)
+
+
+def _waiting_sides(world: World, names: Names) -> tuple[Access, ...]:
+    sides = []
+    for task, (state, at, pc, held) in enumerate(world.simulator.held()):
+        if state != 1:
+            continue
+        sites = resolve([pc]).get(pc, ())
+        source = world.compiled.actors[task].source
+        doing = source[at] if at < len(source) else "?"
+        sides.append(
+            _side(world, names, task, f"waits in {doing}", sites, [lock for lock, _ in held])
+        )
+    return tuple(sides)
+
+
+def _named_text(world: World, names: Names, outcome: dict[str, Any], evidence: Evidence) -> str:
+    """The engine's words with names for numbers."""
+    found = outcome["verdict"]
+    if found["where"] == "expect":
+        number = int(found["text"].split()[1])
+        messages = world.compiled.messages
+        said = messages[number] if number < len(messages) else ""
+        return f"{said or 'an expectation'}: {found['text'].split(': ', 1)[-1]}"
+    words = found["text"]
+    for task in range(len(world.compiled.actors), 0, -1):
+        words = words.replace(f"task {task} ", f"{world.actor(task - 1)} ")
+        words = words.replace(f"task {task},", f"{world.actor(task - 1)},")
+        words = words.replace(f"task {task};", f"{world.actor(task - 1)};")
+        if words.endswith(f"task {task}"):
+            words = words[: -len(f"task {task}")] + world.actor(task - 1)
+    out = []
+    for word in words.split(" "):
+        bare = word.rstrip(",;.")
+        if bare.startswith("0x"):
+            try:
+                value = int(bare, 16)
+            except ValueError:
+                value = 0
+            if 0 < value < len(world.simulator.memory):
+                word = names.of(value) + word[len(bare) :]
+        out.append(word)
+    return " ".join(out)
+
+
+def _lock_order(
+    world: World, outcome: dict[str, Any], schedule: Sequence[tuple[int, int, int, int]]
+) -> Evidence:
+    names = Names(world)
+    edges = world.simulator.lock_edges()
+    cycle = _cycle(edges, outcome["order"]["edge"])
+    sides = []
+    for number in cycle:
+        start, end, start_pc, end_pc, _ = edges[number]
+        sites = resolve([start_pc, end_pc])
+        sides.append(
+            Access(
+                f"{names.lock_class(start)} then {names.lock_class(end)}",
+                f"{names.lock_class(end)} is waited for with {names.lock_class(start)} held",
+                str(subject_site(sites.get(end_pc, ()))),
+                _chain((*sites.get(end_pc, ()), *sites.get(start_pc, ()))),
+                (names.lock_class(start),),
+            )
+        )
+    told = ", and ".join(side.what for side in sides)
+    evidence = Evidence(
+        verdict=Verdict.LOCK_ORDER,
+        where="lock-order",
+        text=told,
+        hash=outcome["hash"],
+        steps=outcome["steps"],
+        switches=outcome["switches"],
+        preemptions=outcome["preemptions"],
+        schedule=tuple(map(tuple, schedule)),  # type: ignore[arg-type]
+        unused=outcome["unused"],
+        ending=outcome["ending"],
+        sides=tuple(sides),
+    )
+    evidence.events = _events(world.simulator.events())
+    evidence.signature = _signature(evidence)
+    return evidence
+
+
+def _cycle(edges: list[Any], closing: int) -> list[int]:
+    """Edges of the shortest cycle that this one closes, it last."""
+    start, end = edges[closing][0], edges[closing][1]
+    if start == end:
+        return [closing]
+    paths: list[tuple[int, list[int]]] = [(end, [])]
+    seen = {end}
+    for node, path in paths:
+        for number, edge in enumerate(edges):
+            if edge[0] != node:
+                continue
+            if edge[1] == start:
+                return [*path, number, closing]
+            if edge[1] not in seen:
+                seen.add(edge[1])
+                paths.append((edge[1], [*path, number]))
+    return [closing]
+
+
+def _signature(evidence: Evidence) -> str:
+    """The same failure has the same signature: what kind, and in which functions."""
+    functions = sorted(
+        side.site.split(" ")[-1] + "@" + side.site.split(":")[0] for side in evidence.sides
+    )
+    told = "|".join((str(evidence.verdict), evidence.where, *functions))
+    return hashlib.sha256(told.encode()).hexdigest()[:12]

@@ -1,0 +1,92 @@
+"""Does a finding again, and says whether the same happened: same verdict, same place, same events.
+
+Replay is exact because a schedule is written in the tasks' own clocks.  What may differ is the
+engine: one built of other sources is warned about, and a schedule that it cannot follow ends as
+the chosen policy says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from z3fold_stress import _sim
+from z3fold_stress.explore.world import World
+from z3fold_stress.findings.evidence import Evidence, gather
+from z3fold_stress.findings.finding import Finding, FindingError, design_of
+from z3fold_stress.scenario import Scenario
+
+__all__ = ["Policy", "Replayed", "Result", "replay"]
+
+
+class Result(StrEnum):
+    """What came of a replay."""
+
+    IDENTICAL = "identical"
+    """The same failure, by the same events."""
+    SAME_FAILURE = "same-failure"
+    """The same verdict in the same place, by other events: another build."""
+    OTHER_FAILURE = "other-failure"
+    NO_FAILURE = "no-failure"
+
+
+class Policy(StrEnum):
+    """What to do where the schedule cannot be followed: the scenario or the engine changed."""
+
+    STRICT = "strict"
+    """Refuse: a changed scenario is an error, a schedule that does not fit is no failure."""
+    DEFAULT = "default"
+    """Go on with the default choice, and see what comes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    result: Result
+    evidence: Evidence
+    warnings: tuple[str, ...]
+
+
+def replay(
+    finding: Finding,
+    *,
+    policy: Policy = Policy.STRICT,
+    scenario: Scenario | None = None,
+    record: int = 2,
+) -> Replayed:
+    """``scenario``: replay against this one, as it is now, instead of the finding's own.
+
+    Raises FindingError where ``policy`` refuses.
+    """
+    warnings = []
+    if scenario is not None and scenario.content_hash() != finding.scenario.content_hash():
+        if policy is Policy.STRICT:
+            raise FindingError(
+                f"scenario {scenario.name!r} was changed since this was found: replay the "
+                "finding's own (leave --scenario out), or see what comes with --policy default"
+            )
+        warnings.append("the scenario was changed since this was found")
+    if finding.build != _sim.BUILD:
+        warnings.append(
+            f"found with an engine built of other sources ({finding.build}, this is "
+            f"{_sim.BUILD}): the schedule may not fit"
+        )
+    used = scenario or finding.scenario
+    with World(used, design_of(finding), max_steps=finding.max_steps) as world:
+        if world.failed is not None:
+            raise FindingError(f"the set-up fails: {world.failed['verdict']['text']}")
+        evidence = gather(world, finding.schedule, finding.lead, record=record)
+    if evidence.unused:
+        warnings.append(f"{evidence.unused} interventions of the schedule never came up")
+    return Replayed(_result(finding, evidence), evidence, tuple(warnings))
+
+
+def _result(finding: Finding, evidence: Evidence) -> Result:
+    if evidence.verdict is None:
+        return Result.NO_FAILURE
+    if evidence.verdict is not finding.verdict:
+        return Result.OTHER_FAILURE
+    if f"{evidence.hash:016x}" == finding.hash:
+        return Result.IDENTICAL
+    if evidence.signature == finding.signature:
+        return Result.SAME_FAILURE
+    return Result.OTHER_FAILURE
