@@ -167,7 +167,8 @@ cdef extern from "sim/sim.h":
     u32 nr_lock_edges
     benign_t *benigns
     u32 nr_benign
-    const strategy_t strategy_random, strategy_dfs, strategy_replay
+    const strategy_t strategy_random, strategy_pct, strategy_pos, strategy_surw
+    const strategy_t strategy_dfs, strategy_replay
     int sim_start(void *arena, u64 arena_size, u64 window) noexcept nogil
     void sim_stop() noexcept nogil
     int sim_enter() noexcept nogil
@@ -212,6 +213,12 @@ cdef int audit_after() noexcept nogil:
 cdef const strategy_t *strategy_named(str name) except NULL:
     if name == "random":
         return &strategy_random
+    if name == "pct":
+        return &strategy_pct
+    if name == "pos":
+        return &strategy_pos
+    if name == "surw":
+        return &strategy_surw
     if name == "dfs":
         return &strategy_dfs
     if name == "replay":

@@ -131,6 +131,7 @@ struct strategy {
 bool sim_decide_at_random(u32 what);
 extern const struct strategy strategy_random, strategy_pct, strategy_pos, strategy_surw,
     strategy_dfs, strategy_dpor, strategy_replay;
+void surw_forget(void);         /* its profile: another world begins */
 
 struct sim {
     /* hot */

@@ -1,0 +1,55 @@
+/* Partial order sampling (POS): Yuan, Yang and Gu, "Partial Order Aware Concurrency Sampling",
+ * CAV 2018.
+ *
+ * Each pending operation has a uniform random priority, and the best that can be done is done.
+ * Then the operations that conflict with it (the same memory, and one of the two writes) are
+ * drawn anew, and the next of the task that ran is drawn. So every order of conflicting
+ * operations is about as likely as in a sample of partial orders; the order of those that do
+ * not conflict costs nothing.
+ *
+ * Departs from the paper: who yields or spins conflicts with all, or a task with a low draw
+ * would wait for as long as others spin. */
+#include "sim.h"
+
+static u64 priority[SIM_TASKS];         /* of what each task is about to do */
+
+static void prepare(void) { }
+
+static bool begin(void)
+{
+    for (u32 i = 0; i < sim.nr_tasks; i++)
+        priority[i] = sim_random();
+    return true;
+}
+
+static u32 choose(const u8 *enabled, u32 n, int running)
+{
+    u32 found = 0;
+
+    (void)running;
+    for (u32 i = 1; i < n; i++)
+        if (priority[enabled[i]] > priority[enabled[found]])
+            found = i;
+    return found;
+}
+
+static bool conflict(const struct sim_task *a, const struct sim_task *b)
+{
+    return (a->writes || b->writes) && a->object < b->object + b->size
+        && b->object < a->object + a->size;
+}
+
+static void executed(u32 task)
+{
+    const struct sim_task *t = &sim.task[task];
+    bool spins = t->kind == POINT_YIELD || t->kind == POINT_CHANGE || t->kind == POINT_FREE;
+
+    for (u32 i = 0; i < sim.nr_tasks; i++)
+        if (i == task || (sim.task[i].state == TASK_WAITING
+                          && (spins || conflict(t, &sim.task[i]))))
+            priority[i] = sim_random();
+}
+
+const struct strategy strategy_pos = {
+    "pos", prepare, begin, choose, sim_decide_at_random, executed, NULL,
+};
