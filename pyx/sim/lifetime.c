@@ -9,6 +9,8 @@
 enum { V_CORRUPTION = 2, V_USE_AFTER_FREE = 3 };
 enum { SLOTS_SIZE = 64, SLOTS_GUARDED = 44 };   /* what follows is the cache's own */
 
+#define HERE ((u64)__builtin_return_address(0) - sim.module)
+
 u8 *life;
 static u8 *slots_dead;
 static struct { u8 *what; u8 old; } *changes;
@@ -54,14 +56,20 @@ static void change(u8 *what, u8 to)
 
 void lifetime_frame(u64 offset, bool live)
 {
-    if (sim.window)
-        change(&life[offset >> 12], live ? LIFE_FRAME : LIFE_FREED_FRAME);
+    if (!sim.window)
+        return;
+    change(&life[offset >> 12], live ? LIFE_FRAME : LIFE_FREED_FRAME);
+    if (unlikely(sim.recording > 1))
+        trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE, 0, 0);
 }
 
 void lifetime_slots(u64 offset, bool live)
 {
-    if (sim.window)
-        change(&slots_dead[(offset - sim.slots) / SLOTS_SIZE], !live);
+    if (!sim.window)
+        return;
+    change(&slots_dead[(offset - sim.slots) / SLOTS_SIZE], !live);
+    if (unlikely(sim.recording > 1))
+        trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE, 0, 0);
 }
 
 void lifetime_sync(void)

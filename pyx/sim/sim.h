@@ -338,7 +338,7 @@ struct sim_event {
     u32 nr_held;
     u32 held[8];
 };
-enum { EVENT_OP_BEGIN = 64, EVENT_OP_END, EVENT_ACCESS, EVENT_FAIL, EVENT_DIE, EVENT_SWITCH };
+enum { EVENT_OP_BEGIN = 64, EVENT_OP_END, EVENT_ACCESS, EVENT_FAIL, EVENT_DIE, EVENT_LIVES, EVENT_FREED };
 extern struct sim_event *events;
 extern u32 nr_events;
 void trace_reset(void);

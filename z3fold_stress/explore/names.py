@@ -81,6 +81,15 @@ class Names:
                 return self._within(name, (offset - start) // size, (offset - start) % size)
         return f"0x{offset:x}"
 
+    def memory(self, offset: int) -> str:
+        """A frame or a slots object as a whole."""
+        for name, start, size in self._regions:
+            if name in ("slots", "frames") and start <= offset and (offset - start) % size == 0:
+                number = (offset - start) // size
+                if number < self.layout.arena(f"nr_{name}"):
+                    return f"{'frame' if name == 'frames' else name} {number}"
+        return self.of(offset)
+
     def _of_header(self, offset: int) -> str:
         if offset >= self._scratch:
             return self.word((offset - self._scratch) // 64)

@@ -40,6 +40,8 @@ POINT_NAMES = {
     66: "access",
     67: "fails",
     68: "dies",
+    69: "allocates",
+    70: "frees",
 }
 
 
@@ -231,7 +233,9 @@ def _race_sides(
             if event.task == task and event.kind in ("access", "load", "store") and overlaps:
                 last = event
                 break
-        chain = last.sites if last is not None else sites.get(pc, ())
+        chain = sites.get(pc, ())
+        if last is not None and set(chain) & set(last.sites):
+            chain = last.sites
         what = f"{'store' if writes else 'load'} of {where}"
         held = last.held if last is not None else ()
         sides.append(_side(world, names, task, what, chain, held))

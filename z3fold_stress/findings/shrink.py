@@ -21,7 +21,7 @@ from z3fold_stress.findings.evidence import Evidence, Schedule, gather
 from z3fold_stress.findings.finding import Finding, design_of, finding_of
 from z3fold_stress.scenario import Op, Scenario
 
-__all__ = ["Flip", "Shrunk", "shrink"]
+__all__ = ["Flip", "Shrunk", "shrink", "shrink_schedule"]
 
 SEARCH = Budget(executions=3000, seconds=0.5)
 """What a scenario with an operation less may cost before it is taken not to fail."""
@@ -262,3 +262,11 @@ def _flip(world: World, schedule: Schedule) -> Flip | None:
         name = "the beginning" if task == 0xFFFF else world.actor(task)
         return Flip(name, clock, world.actor(to), without)
     return None
+
+
+def shrink_schedule(world: World, finding: Finding, *, seconds: float) -> int:
+    """Interventions that cannot be left out, in the scenario as it is."""
+    if finding.lead:
+        return _switches(finding.schedule)
+    shrinker = _Shrinker(finding, time.monotonic() + seconds)
+    return _switches(shrinker.schedule(world, finding.schedule))

@@ -1,0 +1,198 @@
+"""Hunts through scenarios with one design, within a budget of time, on all CPUs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from z3fold_stress.campaign.crew import run_jobs
+from z3fold_stress.designs import Design, resolve
+from z3fold_stress.explore.benign import seen_races
+from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
+from z3fold_stress.explore.portfolio import arms_of
+from z3fold_stress.explore.world import MAX_STEPS, World
+from z3fold_stress.findings import Finding
+from z3fold_stress.findings.finding import make_finding
+from z3fold_stress.scenario import Scenario
+
+__all__ = ["Hunt", "HuntSettings", "Trail", "explore_one", "hunt"]
+
+
+@dataclass(frozen=True, slots=True)
+class HuntSettings:
+    """How each scenario is explored."""
+
+    design: str
+    strategy: str = "portfolio"
+    bound: int | None = None
+    seed: int = 0
+    executions: int | None = None
+    """Of each scenario."""
+    seconds: float | None = None
+    """For each scenario."""
+    most: int = 1
+    races: bool = True
+    every_access: bool = False
+    max_steps: int = MAX_STEPS
+
+
+@dataclass(slots=True)
+class Trail:
+    """What came of one scenario: plain values, for it travels between processes."""
+
+    scenario: str
+    status: str
+    executions: int
+    steps: int
+    limited: int
+    seconds: float
+    claims: list[str]
+    left: dict[str, float]
+    by_arm: dict[str, int]
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    benign: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    setup: str = ""
+    """What goes wrong in the set-up already, if it does."""
+    promoted: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "scenario": self.scenario,
+            "status": self.status,
+            "executions": self.executions,
+            "steps": self.steps,
+            "limited": self.limited,
+            "seconds": round(self.seconds, 3),
+            "claims": self.claims,
+            "left": self.left,
+            "by_arm": self.by_arm,
+            "findings": self.findings,
+            "benign": self.benign,
+            "interrupted": self.interrupted,
+            "setup": self.setup,
+        }
+
+
+def explore_one(
+    scenario: Scenario,
+    settings: HuntSettings,
+    tell: Callable[[Exploration], None] | None = None,
+) -> Trail:
+    """Explore one scenario here, and make findings of what is met."""
+    design = resolve(settings.design)
+    with World(
+        scenario,
+        design,
+        races=settings.races,
+        every_access=settings.every_access,
+        max_steps=settings.max_steps,
+    ) as world:
+        tally = explore_world(
+            world,
+            arms_of(settings.strategy, settings.bound),
+            budget=Budget(settings.executions, settings.seconds),
+            seed=settings.seed,
+            most=settings.most,
+            tell=tell,
+        )
+        trail = _trail(tally)
+        if tally.failed_setup is not None:
+            trail.setup = tally.failed_setup["verdict"]["text"]
+            trail.status = "setup-failed"
+            return trail
+        trail.benign = [str(race) for race in seen_races(world)]
+        for found in tally.found:
+            finding, _ = make_finding(world, found, seed=settings.seed)
+            trail.findings.append(finding.to_json())
+    return trail
+
+
+def _trail(tally: Exploration) -> Trail:
+    return Trail(
+        tally.scenario.name,
+        str(tally.status),
+        tally.executions,
+        tally.steps,
+        tally.limited,
+        tally.seconds,
+        tally.claims,
+        tally.left,
+        tally.by_arm,
+        interrupted=tally.interrupted,
+        promoted=tally.promoted,
+    )
+
+
+def _work(job: tuple[Scenario, HuntSettings]) -> Trail:
+    return explore_one(*job)
+
+
+@dataclass(slots=True)
+class Hunt:
+    """All trails of a hunt."""
+
+    design: Design
+    seed: int
+    asked: int
+    """Scenarios that were to be explored."""
+    trails: list[Trail] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+    error: str = ""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """One for each signature."""
+        by_signature: dict[str, Finding] = {}
+        for trail in self.trails:
+            for value in trail.findings:
+                finding = Finding.from_json(value)
+                by_signature.setdefault(finding.signature, finding)
+        return list(by_signature.values())
+
+    @property
+    def executions(self) -> int:
+        return sum(trail.executions for trail in self.trails)
+
+    @property
+    def status(self) -> Status:
+        if any(trail.findings for trail in self.trails):
+            return Status.FOUND
+        unfinished = self.interrupted or self.error or len(self.trails) < self.asked
+        if unfinished or not self.executions or any(
+            trail.status in ("inconclusive", "setup-failed") for trail in self.trails
+        ):
+            return Status.INCONCLUSIVE
+        if all(trail.status == "complete" for trail in self.trails):
+            return Status.COMPLETE
+        return Status.CLEAN
+
+
+def hunt(
+    scenarios: Sequence[Scenario],
+    settings: HuntSettings,
+    *,
+    seconds: float,
+    processes: int,
+    tell: Callable[[Hunt, Trail], None] | None = None,
+) -> Hunt:
+    """Each scenario gets the same share of ``seconds`` (of all processes together)."""
+    from dataclasses import replace
+
+    began = time.monotonic()
+    share = max(0.05, (seconds - 0.5) * processes / max(1, len(scenarios)))
+    each = replace(settings, seconds=share)
+    result = Hunt(resolve(settings.design), settings.seed, len(scenarios))
+    try:
+        for _, trail in run_jobs(_work, [(scenario, each) for scenario in scenarios], processes):
+            result.trails.append(trail)
+            if tell is not None:
+                tell(result, trail)
+    except KeyboardInterrupt:
+        result.interrupted = True
+    result.trails.sort(key=lambda trail: trail.scenario)
+    result.seconds = time.monotonic() - began
+    return result
