@@ -162,8 +162,10 @@ class Hunt:
         if any(trail.findings for trail in self.trails):
             return Status.FOUND
         unfinished = self.interrupted or self.error or len(self.trails) < self.asked
-        if unfinished or not self.executions or any(
-            trail.status in ("inconclusive", "setup-failed") for trail in self.trails
+        if (
+            unfinished
+            or not self.executions
+            or any(trail.status in ("inconclusive", "setup-failed") for trail in self.trails)
         ):
             return Status.INCONCLUSIVE
         if all(trail.status == "complete" for trail in self.trails):

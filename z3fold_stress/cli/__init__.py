@@ -30,6 +30,14 @@ COMPLETE = "_Z3FOLD_STRESS_COMPLETE"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "soak": ("soak:soak", "Hammer the allocator with real processes while its pages move."),
+    "explore": ("explore:explore", "Run scenarios through all their interleavings that matter."),
+    "hunt": ("explore:hunt_command", "Explore all scenarios with one design, on all CPUs."),
+    "fuzz": ("fuzz:fuzz_command", "Make scenarios up, and explore them."),
+    "museum": ("museum:museum_command", "Find every known fault again."),
+    "replay": ("replay:replay_command", "Do a finding again, exactly."),
+    "shrink": ("replay:shrink_command", "Make a finding as small as it can be."),
+    "report": ("replay:report_command", "Tell a finding to a person."),
+    "scenarios": ("scenarios:scenarios_command", "List the scenarios, or tell one."),
     "inspect": ("inspect:inspect_dump", "Show what is in a saved arena, and audit it."),
     "trace": ("trace:trace", "Play a recorded trace of operations, and compare."),
     "defects": ("catalogue:defects", "List the named defects, or tell the story of one."),
@@ -46,9 +54,10 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from z3fold_stress.designs import UnknownDesign
     from z3fold_stress.dump import DumpError
     from z3fold_stress.errors import ScenarioError, SettingsError
+    from z3fold_stress.findings.finding import FindingError
     from z3fold_stress.trace import TraceError
 
-    known = (SettingsError, ScenarioError, UnknownDesign, UnknownDefect)
+    known = (SettingsError, ScenarioError, FindingError, UnknownDesign, UnknownDefect)
     return (*known, TraceError, DumpError, ArenaError)
 
 

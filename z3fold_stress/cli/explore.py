@@ -1,0 +1,273 @@
+"""``z3fold-stress explore`` and ``hunt``: scenarios in the sim world."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from z3fold_stress.campaign.crew import available_jobs
+from z3fold_stress.campaign.hunt import Hunt, HuntSettings, Trail, explore_one, hunt
+from z3fold_stress.cli.saving import save_findings
+from z3fold_stress.designs import resolve
+from z3fold_stress.errors import SettingsError
+from z3fold_stress.explore.explorer import Exploration, Status
+from z3fold_stress.explore.portfolio import STRATEGIES, arms_of
+from z3fold_stress.explore.world import MAX_STEPS
+from z3fold_stress.findings import Finding
+from z3fold_stress.scenario import Scenario, all_scenarios, load
+
+__all__ = ["explore", "hunt_command"]
+
+EXIT = {Status.FOUND: 1, Status.INCONCLUSIVE: 4}
+
+
+def drawn(seed: int | None) -> int:
+    """The seed that was asked for, or one drawn now (and told)."""
+    return int.from_bytes(os.urandom(4), "little") if seed is None else seed
+
+
+def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool) -> str:
+    if own and not design and not defects:
+        return resolve(scenario.design).name
+    return resolve(design or "sound", defects).name
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, required=True)
+@click.option("--design", default="", help="See 'designs'.  [default: the scenario's own]")
+@click.option("--defect", "defects", multiple=True, help="A single defect on top (repeatable).")
+@click.option("--shown", is_flag=True, help="Set the defects that the scenario shows.")
+@click.option(
+    "--strategy",
+    default="portfolio",
+    show_default=True,
+    help=f"{', '.join(STRATEGIES)}.",
+)
+@click.option(
+    "--bound",
+    type=int,
+    default=None,
+    help="pct: depth; dfs, dpor: preemptions; delay: delays; negative: none.",
+)
+@click.option("--executions", type=int, default=None, help="At most so many.")
+@click.option("--seconds", type=float, default=None, help="At most so long.  [default: 10]")
+@click.option("--seed", type=int, default=None, help="[default: drawn, and reported]")
+@click.option("--most", default=1, show_default=True, help="Distinct verdicts to stop after.")
+@click.option("--every-access", is_flag=True, help="Each access to shared memory may be a switch.")
+@click.option("--no-races", is_flag=True, help="Do not look for data races.")
+@click.option("--max-steps", default=MAX_STEPS, show_default=True, help="Of one execution.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Where findings are saved.  [default: here]",
+)
+@click.option("--no-save", is_flag=True, help="Save no finding.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+def explore(
+    scenarios: tuple[str, ...],
+    design: str,
+    defects: tuple[str, ...],
+    shown: bool,
+    strategy: str,
+    bound: int | None,
+    executions: int | None,
+    seconds: float | None,
+    seed: int | None,
+    most: int,
+    every_access: bool,
+    no_races: bool,
+    max_steps: int,
+    out: Path | None,
+    no_save: bool,
+    as_json: bool,
+) -> None:
+    """Explore SCENARIOS, one after the other: names, files or folders (see 'scenarios').
+
+    The exhaustive strategies (dfs, delay, dpor) end when they have seen all that they promise,
+    unless a limit is given.  Exit status: 0 nothing found, 1 found, 2 bad usage, 4 inconclusive.
+    """
+    arms = arms_of(strategy, bound)
+    if max_steps < 1:
+        raise SettingsError(f"--max-steps {max_steps}: an execution needs at least 1")
+    if executions is None and seconds is None:
+        seconds = 10.0 if not all(arm.exhaustive for arm in arms) else 3600.0
+    first_seed = drawn(seed)
+    trails: list[Trail] = []
+    findings: list[Finding] = []
+    for scenario in load(scenarios):
+        chosen = (*defects, *scenario.shows) if shown else defects
+        settings = HuntSettings(
+            design=_design(scenario, design, chosen, own=not shown),
+            strategy=strategy,
+            bound=bound,
+            seed=first_seed,
+            executions=executions,
+            seconds=seconds,
+            most=most,
+            races=not no_races,
+            every_access=every_access,
+            max_steps=max_steps,
+        )
+        if not as_json:
+            click.echo(f"{scenario.name}, design {settings.design}, seed {first_seed}")
+        trail = explore_one(scenario, settings, None if as_json else _ticker())
+        trails.append(trail)
+        fresh = [Finding.from_json(value) for value in trail.findings]
+        findings += fresh
+        if not as_json:
+            click.echo("\n".join(trail_lines(trail)))
+            save_findings(fresh, None if no_save else out or Path(), say=True)
+        if trail.interrupted:
+            break
+    if as_json:
+        saved = save_findings(findings, None if no_save else out or Path(), say=False)
+        told = {
+            "seed": first_seed,
+            "trails": [trail.to_json() for trail in trails],
+            "saved": [str(path) for path in saved],
+        }
+        click.echo(json.dumps(told, indent=1))
+    sys.exit(_status(trails))
+
+
+def _status(trails: list[Trail]) -> int:
+    if any(trail.findings or trail.status == "setup-failed" for trail in trails):
+        return 1
+    if any(trail.status == "inconclusive" or trail.interrupted for trail in trails):
+        return 4
+    return 0
+
+
+def _ticker() -> Any:
+    """On a terminal, one line that is written over."""
+    if not sys.stderr.isatty():
+        return None
+
+    def tell(tally: Exploration) -> None:
+        rate = tally.executions / tally.seconds if tally.seconds else 0
+        click.echo(f"\r  {tally.executions:,} executions, {rate:,.0f}/s ", nl=False, err=True)
+
+    return tell
+
+
+def trail_lines(trail: Trail) -> list[str]:
+    """What was done, and what that shows."""
+    rate = trail.executions / trail.seconds if trail.seconds > 0 else 0.0
+    lines = [
+        f"  {trail.executions:,} executions, {trail.steps:,} steps, {trail.seconds:.2f} s "
+        f"({rate:,.0f}/s): {trail.status}"
+    ]
+    if trail.setup:
+        lines.append(f"  the set-up fails by itself: {trail.setup}")
+    if trail.claims:
+        lines.append(f"  complete: {trail.claims[-1]}")
+    for arm, share in trail.left.items():
+        if share > 0:
+            lines.append(
+                f"  {arm}: about {share:.1%} done, by estimate "
+                f"{trail.by_arm[arm] * (1 / share - 1):,.0f} executions are left"
+            )
+    if trail.limited:
+        lines.append(
+            f"  {trail.limited:,} executions were cut at the step limit (--max-steps): "
+            "nothing is known of them"
+        )
+    lines += [f"  {line}" for line in trail.benign]
+    if trail.interrupted:
+        lines.append("  interrupted")
+    return lines
+
+
+@click.command("hunt")
+@click.argument("scenarios", nargs=-1)
+@click.option("--design", default="sound", show_default=True, help="See 'designs'.")
+@click.option("--defect", "defects", multiple=True, help="A single defect on top (repeatable).")
+@click.option("--seconds", default=60.0, show_default=True, help="For all scenarios together.")
+@click.option("--strategy", default="portfolio", show_default=True, help="See 'explore'.")
+@click.option("--bound", type=int, default=None, help="See 'explore'.")
+@click.option("--seed", type=int, default=None, help="[default: drawn, and reported]")
+@click.option("--jobs", type=int, default=None, help="Processes.  [default: one a CPU]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Where findings are saved.  [default: here]",
+)
+@click.option("--no-save", is_flag=True, help="Save no finding.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+def hunt_command(
+    scenarios: tuple[str, ...],
+    design: str,
+    defects: tuple[str, ...],
+    seconds: float,
+    strategy: str,
+    bound: int | None,
+    seed: int | None,
+    jobs: int | None,
+    out: Path | None,
+    no_save: bool,
+    as_json: bool,
+) -> None:
+    """Explore SCENARIOS (all of the allocator's, by default) with one design, on all CPUs.
+
+    Exit status: 0 nothing found, 1 found, 2 bad usage, 4 inconclusive.
+    """
+    if not seconds > 0:
+        raise SettingsError(f"--seconds {seconds:g} shows nothing: it must be more than 0")
+    arms_of(strategy, bound)
+    chosen = load(scenarios) if scenarios else [s for s in all_scenarios() if s.shows]
+    settings = HuntSettings(
+        design=resolve(design, defects).name, strategy=strategy, bound=bound, seed=drawn(seed)
+    )
+    if not as_json:
+        click.echo(
+            f"hunt: {len(chosen)} scenarios, design {settings.design}, {seconds:g} s, "
+            f"seed {settings.seed}"
+        )
+    result = hunt(
+        chosen,
+        settings,
+        seconds=seconds,
+        processes=available_jobs() if jobs is None else jobs,
+        tell=None if as_json else _tell,
+    )
+    saved = save_findings(result.findings, None if no_save else out or Path(), say=not as_json)
+    if as_json:
+        click.echo(json.dumps(_hunt_json(result, saved), indent=1))
+    else:
+        click.echo(
+            f"{len(result.trails)} of {result.asked} scenarios, {result.executions:,} executions, "
+            f"{result.seconds:.1f} s: {result.status}"
+            + (" (interrupted)" if result.interrupted else "")
+        )
+    sys.exit(EXIT.get(result.status, 0))
+
+
+def _tell(result: Hunt, trail: Trail) -> None:
+    found = ", ".join(sorted({value["verdict"] for value in trail.findings}))
+    click.echo(
+        f"  {trail.scenario:<44} {found or trail.status:<24} {trail.executions:>10,} executions"
+    )
+
+
+def _hunt_json(result: Hunt, saved: list[Path]) -> dict[str, Any]:
+    return {
+        "design": result.design.name,
+        "seed": result.seed,
+        "status": str(result.status),
+        "executions": result.executions,
+        "seconds": round(result.seconds, 2),
+        "interrupted": result.interrupted,
+        "findings": [finding.to_json() for finding in result.findings],
+        "trails": [
+            {key: value for key, value in trail.to_json().items() if key != "findings"}
+            for trail in result.trails
+        ],
+        "saved": [str(path) for path in saved],
+    }
