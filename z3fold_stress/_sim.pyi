@@ -10,6 +10,9 @@ Choice = tuple[int, int, int, int]
 BUILD: str
 """Of the sources that it was built of, 12 hex digits."""
 
+def coverage_forget() -> None: ...
+def coverage_total() -> int: ...
+
 class Simulator:
     def __init__(
         self,

@@ -8,6 +8,12 @@ cdef inline list_head *node(u64 offset) noexcept nogil:
     return <list_head *>(A + offset)
 
 
+cdef inline void prefetch_linked(u64 *link) noexcept nogil:
+    """A guess at what is needed next, read without a lock; nothing depends on it."""
+    if not in_sim():
+        prefetch(node(read_once64(link)))
+
+
 cdef inline void init_list_head(list_head *l) noexcept nogil:
     l.next = l.prev = offset_of(l)
 

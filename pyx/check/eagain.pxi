@@ -59,6 +59,7 @@ cdef void after_refusal(page_t *page, page_t *newpage, int result) noexcept nogi
 
 
 cdef void after_success(page_t *page, page_t *newpage) noexcept nogil:
+    gate_remember(<u64 *>&page.tries)
     page.isolated_by = 0
     if page.mapping != 0:
         contract_broken(page, "migrated, but the old page is still movable")
@@ -70,6 +71,7 @@ cdef void before_putback(page_t *page) noexcept nogil:
     if not PageIsolated(page) or page.isolated_by != me:
         contract_broken(page, "putback of a page that is not isolated, or not by us (by %llu)",
                         page.isolated_by)
+    gate_remember(<u64 *>&page.tries)
     page.isolated_by = 0
 
 

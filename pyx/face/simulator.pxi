@@ -226,6 +226,16 @@ cdef const strategy_t *strategy_named(str name) except NULL:
     raise ValueError(f"no strategy is named {name!r}")
 
 
+def coverage_forget():
+    """Nothing is covered: coverage is counted over all the simulators of this process."""
+    coverage_reset()
+
+
+def coverage_total():
+    """Ordered pairs of conflicting lines that were seen."""
+    return coverage_count()
+
+
 cdef list choices_of(const sim_choice *taken, u32 n):
     return [(taken[i].task, taken[i].at, taken[i].decision, taken[i].to) for i in range(n)]
 
@@ -334,20 +344,24 @@ cdef class Simulator:
         memset(&sim.fault_budget[0], 0, 32)
         lock_order_reset()
         promote_reset()
-        coverage_reset()
         benign_reset()
         if sim_start(self.base, self.size, H.tasks):
             raise MemoryError("no memory for the stacks of the tasks")
         return 0
 
     def prepare(self, dict words, list kworkers, u32 max_steps=20000):
-        """Create pool 0, set the words, run the set-up; a verdict (dict) where that failed.
+        """Create pool 0, set the words, run the set-up; a verdict (dict) where that failed. The
+        set-up is run by the correct protocol: what fails later is the actors' doing.
         kworkers: (actor, 1 compaction or 2 release, pool)."""
+        global D
         cdef pool_t *pool = NULL
         cdef u32 context = <u32><u64>&(<task_t *>0).ops
+        cdef u64 design
         self.bind_world()
+        design = D
         sim.max_steps = max_steps
         z3fold_create_pool(EVICTS_BY_TABLE, &pool)
+        D = 0
         for number, value in words.items():
             scratch_word(number)[0] = <u64>(value & 0xffffffffffffffff)
         sim.ending = END_NONE
@@ -361,6 +375,7 @@ cdef class Simulator:
             races_begin()
             sim_run_alone(self.nr)
         sim_leave()
+        D = design
         if sim.ending != END_NONE:
             return self.outcome()
         for actor, kind, number in kworkers:
@@ -389,7 +404,7 @@ cdef class Simulator:
         sim.max_steps = max_steps
 
     def begin(self, str strategy, u64 seed, u64 first=0, int depth=3, int delay_bound=-1,
-              u32 slot=0, bint resume=False):
+              u32 slot=0, bint resume=False, int record=0):
         """Choose the strategy for the explore() calls that follow. An exhaustive one may be put
         aside and taken up again (resume): its search is kept under the number `slot`."""
         sim.strategy = strategy_named(strategy)
@@ -401,7 +416,7 @@ cdef class Simulator:
         sim.resume = resume
         sim.restarted = first
         sim.share_done = 0
-        sim.recording = 0
+        sim.recording = record
         memset(&sim_totals, 0, sizeof(sim_totals))
         sim.strategy.prepare()
 

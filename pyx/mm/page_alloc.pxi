@@ -47,7 +47,7 @@ cdef page_t *alloc_page(int gfp, int fault) noexcept nogil:
     page.state = FRAME_ALLOCATED
     page.flags = 0
     page.private = 0
-    page.mapping = 0
+    write_once64(&page.mapping, 0)      # scanners look at it without a lock
     page.tries = 0
     page.isolated_by = 0
     init_list_head(&page.lru)
@@ -70,7 +70,7 @@ cdef void free_frame(page_t *page) noexcept nogil:
     frame_lives(address, False)
     page.generation += 1
     page.private = 0
-    page.mapping = 0
+    write_once64(&page.mapping, 0)
     page.state = FRAME_FREE
     fetch_add_i64(&H.frames_free, 1)
     free_list_push(&H.free_frames[0], <char *>&memmap.next_free, sizeof(page_t),

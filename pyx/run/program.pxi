@@ -78,6 +78,7 @@ cpdef enum Flag:
     FLAG_KEEP_FAILED = 64               # migrate_pages: newer cores try failures again
     FLAG_NO_PUTBACK = 128               # migrate_pages: what is left stays isolated
     FLAG_IN_RECLAIM = 256               # migrate_pages: must not block
+    FLAG_FILL = 512                     # alloc: and fill, before anybody sees it
 
 cpdef enum Compare:
     COMPARE_EQ
@@ -129,7 +130,8 @@ cdef map_t *my_map(u64 handle) noexcept nogil:
     return NULL
 
 
-cdef void alloc_named(pool_t *pool, object_t *o, u32 size, int gfp) noexcept nogil:
+cdef void alloc_named(pool_t *pool, object_t *o, u32 size, int gfp, bint fill) noexcept nogil:
+    """Nobody else sees the object before it is filled, if it is to be."""
     if not claim_object(o):
         return
     if o.state == OBJECT_EMPTY:
@@ -137,6 +139,8 @@ cdef void alloc_named(pool_t *pool, object_t *o, u32 size, int gfp) noexcept nog
         o.size = size
         o.version = 0
         if client_alloc(pool, o, size, gfp) == 0:
+            if fill:
+                fill_object(pool, o)
             write_once32(&o.state, OBJECT_LIVE)
         else:
             o.owner = 0
@@ -208,11 +212,24 @@ cdef void read_named(pool_t *pool, object_t *o) noexcept nogil:
     unmap_named(pool, o)
 
 
+cdef void run_or_wait(workqueue_t *wq) noexcept nogil:
+    """Run one item, after whoever runs one now."""
+    cdef u32 spins = 0
+    cdef u64 running
+    while not run_one_work(wq, -1):
+        gate_look_away()
+        running = wq.running
+        gate_look_again()
+        if not in_sim() or running == 0:
+            return                      # another took the item
+        relax_until_changed(&spins, &wq.running, running)
+
+
 cdef void work_once(workqueue_t *wq) noexcept nogil:
     """One item of a queue; in the sim world, when there is one (or none can come). The queue of
     a pool that is gone, or not there yet, is empty."""
     if not in_sim() or gate_wait_work(&wq.items):
-        run_one_work(wq, -1)
+        run_or_wait(wq)
 
 
 cdef void run_allocator_code(const instruction_t *i) noexcept nogil:
@@ -232,7 +249,8 @@ cdef void run_allocator_code(const instruction_t *i) noexcept nogil:
     if read_once32(&pool.state) == POOL_NONE:
         return
     if i.code == CODE_ALLOC:
-        alloc_named(pool, o, <u32>i.b, GFP_ATOMIC if i.flags & FLAG_ATOMIC else GFP_KERNEL)
+        alloc_named(pool, o, <u32>i.b, GFP_ATOMIC if i.flags & FLAG_ATOMIC else GFP_KERNEL,
+                    (i.flags & FLAG_FILL) != 0)
     elif i.code == CODE_FREE:
         free_object(pool, o)
     elif i.code == CODE_FILL:
@@ -275,9 +293,12 @@ cdef u32 frame_of(const instruction_t *i) noexcept nogil:
     o = object_at(<u32>i.a)
     gate_look_away()
     page = page_of_handle(o.handle) if o.handle else 0
-    if page:
-        o.last_page = page
     gate_look_again()
+    if page:
+        gate_remember(&o.last_page)
+        gate_look_away()
+        o.last_page = page
+        gate_look_again()
     return page_to_pfn(virt_to_page(o.last_page)) if o.last_page else <u32>-1
 
 
@@ -295,8 +316,23 @@ cdef void migrate_named(const instruction_t *i, page_t *page) noexcept nogil:
         putback_movable_pages(&current.isolated)
 
 
-cdef inline bint isolated_by_me(page_t *page) noexcept nogil:
-    return page.isolated_by == me and PageIsolated(page)
+cdef bint isolated_by_me(page_t *page) noexcept nogil:
+    """The program's own knowledge: nobody's access."""
+    cdef bint mine
+    gate_look_away()
+    mine = page.isolated_by == me and PageIsolated(page)
+    gate_look_again()
+    return mine
+
+
+cdef page_t *isolated_page(const instruction_t *i, page_t *page) noexcept nogil:
+    """The page to migrate or put back: this one, if this task has it isolated. The object may
+    have moved since, or have been freed: then the page that was isolated last. Null: none."""
+    if isolated_by_me(page):
+        return page
+    if not i.flags & FLAG_PAGE_OF or current.isolated.prev == offset_of(&current.isolated):
+        return NULL
+    return lru_page(current.isolated.prev)
 
 
 cdef void run_migration_code(const instruction_t *i) noexcept nogil:
@@ -330,16 +366,19 @@ cdef void run_migration_code(const instruction_t *i) noexcept nogil:
         isolate_movable_page(page)
     elif i.code == CODE_MIGRATE_PAGES:
         migrate_named(i, page)
-    elif isolated_by_me(page):
-        if i.code == CODE_MIGRATE:
-            default_control(&c)
-            migrate_one(page, &c)
-        else:
-            list_del(&page.lru)
-            lock_page(page)
-            putback_locked(page)
-            unlock_page(page)
-            put_page(page)
+    else:
+        page = isolated_page(i, page)
+    if page == NULL or i.code == CODE_ISOLATE or i.code == CODE_MIGRATE_PAGES:
+        pass
+    elif i.code == CODE_MIGRATE:
+        default_control(&c)
+        migrate_one(page, &c)
+    else:
+        list_del(&page.lru)
+        lock_page(page)
+        putback_locked(page)
+        unlock_page(page)
+        put_page(page)
     op_leave()
 
 

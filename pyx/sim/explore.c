@@ -98,6 +98,7 @@ int sim_explore(u64 executions, u64 nanoseconds)
         sim.rng = sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1;
         sim.order_edge = 0;
         sim.hash = 0;
+        trace_reset();
         races_begin();
         linear_begin();
         if (!sim.strategy->begin()) {

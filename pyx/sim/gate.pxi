@@ -33,6 +33,7 @@ cdef extern from "sim/sim.h":
     void gate_progress "sim_progress"(u32 at) noexcept nogil
     void gate_look_away "sim_look_away"() noexcept nogil
     void gate_look_again "sim_look_again"() noexcept nogil
+    void gate_remember "sim_remember"(u64 *word) noexcept nogil
     void data_race "sim_data_race"(int reason) noexcept nogil
     bint gate_should_fail "sim_gate_should_fail"(int fault) noexcept nogil
     void frame_lives "lifetime_frame"(u64 address, bint live) noexcept nogil

@@ -318,6 +318,13 @@ void sim_look_again(void)
     sim.window = window_kept;
 }
 
+/* It is about to be written to while nobody looks: the next execution needs it as it was. */
+void sim_remember(u64 *word)
+{
+    if (sim.window || window_kept)
+        undo_word(offset_of(word), 8);
+}
+
 void sim_payload_begin(u64 low, u64 high)
 {
     if (!sim.window)

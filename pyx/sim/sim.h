@@ -211,6 +211,7 @@ bool sim_gate_should_fail(int fault);
 void sim_progress(u32 at);
 void sim_look_away(void);
 void sim_look_again(void);
+void sim_remember(u64 *word);
 void sim_payload_begin(u64 low, u64 high);
 void sim_payload_end(void);
 void sim_data_race(int reason);

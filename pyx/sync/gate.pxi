@@ -32,6 +32,7 @@ cdef extern from *:
     void gate_progress "z3f_nothing"(u32 at) noexcept nogil
     void gate_look_away "z3f_nothing"() noexcept nogil
     void gate_look_again "z3f_nothing"() noexcept nogil
+    void gate_remember "z3f_nothing"(u64 *word) noexcept nogil
     void data_race "z3f_nothing"(int reason) noexcept nogil
     bint gate_should_fail "z3f_no"(int fault) noexcept nogil
     void frame_lives "z3f_nothing"(u64 address, bint live) noexcept nogil

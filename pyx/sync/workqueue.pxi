@@ -41,7 +41,8 @@ cdef bint queue_work_on(u32 cpu, workqueue_t *wq, work_struct *work) noexcept no
 
 
 cdef bint run_one_work(workqueue_t *wq, i32 cpu) noexcept nogil:
-    """Run the first item, on this CPU or (-1) the one it was queued on; false: none is queued."""
+    """Run the first item, on this CPU or (-1) the one it was queued on. False: none is queued,
+    or somebody runs one."""
     cdef work_struct *work
     cdef u32 own_cpu = current.cpu
     cdef u64 func, data
@@ -49,8 +50,8 @@ cdef bint run_one_work(workqueue_t *wq, i32 cpu) noexcept nogil:
         return False
     op_enter(OP_COMPACT, 0, 0)
     spin_lock(&wq.lock, LC_WORKQUEUE)
-    if list_empty(&wq.items):
-        spin_unlock(&wq.lock)
+    if list_empty(&wq.items) or wq.running != 0:
+        spin_unlock(&wq.lock)           # ordered: whoever runs an item now takes the next
         op_leave()
         return False
     work = <work_struct *>(<char *>at(wq.items.next) - sizeof(u64))
@@ -67,9 +68,9 @@ cdef bint run_one_work(workqueue_t *wq, i32 cpu) noexcept nogil:
     current.ops[current.depth - 1].op = OP_COMPACT if func == WORK_COMPACT else OP_RELEASE
     current.ops[current.depth - 1].a = offset_of(work)
     current.cpu = <u32>cpu if cpu >= 0 else <u32>(data >> WORK_CPU_SHIFT) % nr_cpus
-    work_function[func](wq.running)
+    work_function[func](offset_of(work))
     record(OP_COMPACT if func == WORK_COMPACT else OP_RELEASE, 0,
-           page_of_address(wq.running), wq.running, current.cpu)
+           page_of_address(offset_of(work)), offset_of(work), current.cpu)
     current.cpu = own_cpu
     spin_lock(&wq.lock, LC_WORKQUEUE)
     wq.running = 0

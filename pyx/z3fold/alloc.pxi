@@ -123,8 +123,8 @@ cdef inline u64 headless_threshold() noexcept nogil:
 
 
 cdef void move_to_lru_head(pool_t *pool, page_t *page) noexcept nogil:
-    prefetch(node(read_once64(&page.lru.next)))
-    prefetch(node(read_once64(&page.lru.prev)))
+    prefetch_linked(&page.lru.next)
+    prefetch_linked(&page.lru.prev)
     spin_lock(&pool.lock, LC_POOL)
     if not list_empty(&page.lru):
         list_del(&page.lru)

@@ -27,7 +27,7 @@ cdef void add_to_unbuddied(pool_t *pool, z3fold_header *zhdr) noexcept nogil:
         bug(V_INVARIANT, "add_to_unbuddied", header_address(zhdr), 0, 0,
             "the page has %lld free chunks: there is no such list", free_chunks)
     l = unbuddied_list(pool, current.cpu, free_chunks)
-    prefetch(node(read_once64(&l.next)))
+    prefetch_linked(&l.next)
     spin_lock(&pool.lock, LC_POOL)
     list_add(&zhdr.buddy, l)
     spin_unlock(&pool.lock)

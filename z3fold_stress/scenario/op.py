@@ -29,9 +29,10 @@ def frame(number: int) -> Page:
 # The allocator, as its caller uses it. An operation on an object that is not there does nothing.
 
 
-def alloc(obj: str, size: int, atomic: bool = False, pool: int = 0) -> Op:
-    """Allocate an object; ``atomic``: where sleeping is forbidden."""
-    return Op("alloc", (obj, size, atomic, pool))
+def alloc(obj: str, size: int, atomic: bool = False, fill: bool = False, pool: int = 0) -> Op:
+    """Allocate an object; ``atomic``: where sleeping is forbidden; ``fill``: and write its
+    pattern before anybody sees it, as a store of zswap does."""
+    return Op("alloc", (obj, size, atomic, fill, pool))
 
 
 def free(obj: str) -> Op:

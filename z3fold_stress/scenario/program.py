@@ -83,6 +83,7 @@ OPERANDS: dict[str, tuple[Code, tuple[str, ...]]] = {
 
 FLAGS: dict[tuple[str, Any], Flag] = {
     ("atomic", True): Flag.FLAG_ATOMIC,
+    ("fill", True): Flag.FLAG_FILL,
     ("order", "relaxed"): Flag.FLAG_ATOMIC,
     ("order", "acquire"): Flag.FLAG_ACQUIRE,
     ("order", "release"): Flag.FLAG_RELEASE,

@@ -1,0 +1,246 @@
+"""Fuzzing: scenarios made up, kept where they show orders that none showed before, changed, and
+explored again.
+
+Coverage is that of interleavings: ordered pairs of conflicting lines that two tasks ran one after
+the other on the same memory (KRACE's alias coverage).  A program that adds to it joins the corpus;
+half of the later ones are mutants of the corpus.  Schedules are mutated too: the last one of a
+program that showed something new, an intervention less or elsewhere.  With a number of programs
+as the limit the same seed does the same on any machine and with any number of processes.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from z3fold_stress import _sim
+from z3fold_stress.campaign.crew import run_jobs
+from z3fold_stress.campaign.generate import generate, mutate
+from z3fold_stress.designs import resolve
+from z3fold_stress.explore.explorer import Budget, Found, explore_world
+from z3fold_stress.explore.portfolio import Arm
+from z3fold_stress.explore.world import World
+from z3fold_stress.findings import Finding, shrink
+from z3fold_stress.findings.finding import make_finding
+from z3fold_stress.scenario import Scenario
+
+__all__ = ["Fuzz", "FuzzSettings", "Round", "fuzz"]
+
+ARMS = (
+    Arm("dfs", depth=0),
+    Arm("random"),
+    Arm("pos"),
+    Arm("surw"),
+    Arm("pct", depth=3),
+    Arm("dfs", depth=1),
+)
+PROGRAMS = 24
+"""Of a round: what a process does before it tells."""
+FIRST_LOOK = Budget(executions=400)
+SECOND_LOOK = Budget(executions=1600)
+LAG = 12
+"""A round builds on the corpus of rounds so long ago that they are over, whoever did them."""
+MUTANTS = 12
+CORPUS = 200
+SHRINK_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzSettings:
+    design: str
+    seed: int
+    known: tuple[str, ...] = ()
+    """Signatures that need not be told again."""
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round did: plain values."""
+
+    number: int
+    programs: int = 0
+    executions: int = 0
+    limited: int = 0
+    coverage: int = 0
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    interesting: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _schedule_mutants(
+    schedule: list[tuple[int, int, int, int]], tasks: int, choose: random.Random
+) -> Iterator[list[tuple[int, int, int, int]]]:
+    for _ in range(MUTANTS):
+        mutant = list(schedule)
+        if not mutant:
+            return
+        at = choose.randrange(len(mutant))
+        task, clock, decision, to = mutant[at]
+        match choose.randrange(3):
+            case 0:
+                del mutant[at]
+            case 1:
+                mutant[at] = (task, max(0, clock + choose.randint(-6, 6)), decision, to)
+            case _:
+                mutant[at] = (task, clock, decision, choose.randrange(tasks))
+        yield mutant
+
+
+def _explore(
+    scenario: Scenario, settings: FuzzSettings, number: int, result: Round, known: set[str]
+) -> None:
+    with World(scenario, resolve(settings.design), coverage=True) as world:
+        if world.failed is not None:
+            return
+        simulator = world.simulator
+        simulator.totals()
+        look, gained = FIRST_LOOK, 0
+        for again in range(3):
+            tally = explore_world(
+                world, ARMS, budget=look, seed=settings.seed + number * 7 + again, most=1
+            )
+            result.executions += tally.executions
+            result.limited += tally.limited
+            for found in tally.found:
+                _note(world, found, settings, result, known)
+            if tally.found:
+                return
+            fresh = simulator.totals()["coverage_new"]
+            if not fresh:
+                break
+            gained += fresh
+            look = SECOND_LOOK
+        if gained:
+            result.interesting.append(scenario.to_json())
+            _mutate_schedules(world, settings, number, result, known)
+
+
+def _mutate_schedules(
+    world: World, settings: FuzzSettings, number: int, result: Round, known: set[str]
+) -> None:
+    choose = random.Random(f"z3fold-stress schedule {settings.seed} {number}")
+    last = world.simulator.outcome()["schedule"]
+    for mutant in _schedule_mutants(last, len(world.scenario.actors), choose):
+        outcome = world.simulator.replay(mutant, False, 0)
+        result.executions += 1
+        verdict = world.verdict(outcome)
+        if verdict is not None:
+            _note(
+                world,
+                Found(verdict, outcome, Arm("mutant"), result.executions, 0.0),
+                settings,
+                result,
+                known,
+            )
+            return
+
+
+def _note(
+    world: World, found: Found, settings: FuzzSettings, result: Round, known: set[str]
+) -> None:
+    finding, _ = make_finding(world, found, seed=settings.seed)
+    if finding.signature in known:
+        return
+    known.add(finding.signature)
+    result.findings.append(finding.to_json())
+
+
+def _round(job: tuple[int, FuzzSettings, list[dict[str, Any]]]) -> Round:
+    number, settings, corpus = job
+    result = Round(number)
+    known = set(settings.known)
+    parents = [Scenario.from_json(value) for value in corpus]
+    _sim.coverage_forget()
+    for i in range(PROGRAMS):
+        index = number * PROGRAMS + i
+        choose = random.Random(f"z3fold-stress {settings.seed} choice {index}")
+        if parents and choose.random() < 0.5:
+            scenario = mutate(choose.choice(parents), choose.choice(parents), settings.seed, index)
+        else:
+            scenario = generate(settings.seed, index)
+        _explore(scenario, settings, index, result, known)
+        result.programs += 1
+    result.coverage = _sim.coverage_total()
+    return result
+
+
+@dataclass(slots=True)
+class Fuzz:
+    """All rounds together."""
+
+    design: str
+    seed: int
+    programs: int = 0
+    executions: int = 0
+    limited: int = 0
+    coverage: int = 0
+    """The most that one round covered: pairs of lines."""
+    seconds: float = 0.0
+    findings: dict[str, Finding] = field(default_factory=dict)
+    times: dict[str, int] = field(default_factory=dict)
+    """How many rounds met a signature."""
+    interrupted: bool = False
+    corpus: int = 0
+
+
+def fuzz(
+    settings: FuzzSettings,
+    *,
+    seconds: float | None,
+    programs: int | None,
+    processes: int,
+    most: int | None = None,
+    tell: Callable[[Fuzz, Round], None] | None = None,
+) -> Fuzz:
+    """Until the time or the number of programs is used up, or ``most`` signatures were found."""
+    began = time.monotonic()
+    result = Fuzz(settings.design, settings.seed)
+    corpus: dict[int, list[dict[str, Any]]] = {}
+
+    def jobs() -> Iterator[tuple[int, FuzzSettings, list[dict[str, Any]]]]:
+        number = 0
+        while True:
+            if seconds is not None and time.monotonic() - began > seconds:
+                return
+            if programs is not None and number * PROGRAMS >= programs:
+                return
+            if most is not None and len(result.findings) >= most:
+                return
+            old = [value for n in sorted(corpus) if n <= number - LAG for value in corpus[n]]
+            yield number, settings, old[-CORPUS:]
+            number += 1
+
+    try:
+        for _, done in run_jobs(_round, jobs(), processes):
+            corpus[done.number] = done.interesting
+            result.programs += done.programs
+            result.executions += done.executions
+            result.limited += done.limited
+            result.coverage = max(result.coverage, done.coverage)
+            result.corpus += len(done.interesting)
+            for value in done.findings:
+                finding = Finding.from_json(value)
+                result.times[finding.signature] = result.times.get(finding.signature, 0) + 1
+                result.findings.setdefault(finding.signature, finding)
+            if tell is not None:
+                tell(result, done)
+    except KeyboardInterrupt:
+        result.interrupted = True
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def shrink_all(result: Fuzz, seconds: float) -> None:
+    """Make what was found small, within this time."""
+    deadline = time.monotonic() + seconds
+    for signature, finding in result.findings.items():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        try:
+            result.findings[signature] = shrink(finding, seconds=min(SHRINK_SECONDS, left)).finding
+        except KeyboardInterrupt:
+            result.interrupted = True
+            return

@@ -1,0 +1,135 @@
+"""``z3fold-stress fuzz``: scenarios that nobody wrote."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from z3fold_stress.campaign.crew import available_jobs
+from z3fold_stress.campaign.fuzz import Fuzz, FuzzSettings, Round, fuzz, shrink_all
+from z3fold_stress.cli.explore import drawn
+from z3fold_stress.cli.saving import finding_report, save_finding
+from z3fold_stress.designs import resolve
+from z3fold_stress.errors import SettingsError
+from z3fold_stress.report import summary_line
+
+__all__ = ["fuzz_command"]
+
+
+@click.command("fuzz")
+@click.option("--design", default="sound", show_default=True, help="See 'designs'.")
+@click.option("--defect", "defects", multiple=True, help="A single defect on top (repeatable).")
+@click.option("--seconds", type=float, default=None, help="For how long.  [default: 60]")
+@click.option("--programs", type=int, default=None, help="So many programs, instead of a time.")
+@click.option("--seed", type=int, default=None, help="[default: drawn, and reported]")
+@click.option("--most", type=int, default=None, help="Stop after so many different failures.")
+@click.option("--jobs", type=int, default=None, help="Processes.  [default: one a CPU]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("fuzz-findings"),
+    show_default=True,
+    help="Where findings and their scenarios are saved.",
+)
+@click.option("--no-save", is_flag=True, help="Save nothing.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+def fuzz_command(
+    design: str,
+    defects: tuple[str, ...],
+    seconds: float | None,
+    programs: int | None,
+    seed: int | None,
+    most: int | None,
+    jobs: int | None,
+    out: Path,
+    no_save: bool,
+    as_json: bool,
+) -> None:
+    """Make scenarios up from a seed, explore each, and keep what shows new interleavings.
+
+    Each different failure is told once, made small, and saved as a finding and as a scenario file
+    that 'explore' takes.  Exit status: 0 nothing found, 1 found, 2 bad usage, 4 inconclusive.
+    """
+    if seconds is not None and not seconds > 0:
+        raise SettingsError(f"--seconds {seconds:g} shows nothing: it must be more than 0")
+    if programs is not None and programs < 1:
+        raise SettingsError(f"--programs {programs} shows nothing: it must be at least 1")
+    if seconds is None and programs is None:
+        seconds = 60.0
+    settings = FuzzSettings(resolve(design, defects).name, drawn(seed))
+    if not as_json:
+        click.echo(f"fuzz: design {settings.design}, seed {settings.seed}")
+    shrinking = 0.0 if seconds is None else min(10.0, seconds / 4)
+    result = fuzz(
+        settings,
+        seconds=None if seconds is None else seconds - shrinking,
+        programs=programs,
+        processes=available_jobs() if jobs is None else jobs,
+        most=most,
+        tell=None if as_json else _tell,
+    )
+    if not result.interrupted:
+        shrink_all(result, shrinking or 60.0)
+    saved = [] if no_save else _save(result, out)
+    if as_json:
+        click.echo(json.dumps(_json(result, saved), indent=1))
+    else:
+        _report(result, saved)
+    if result.findings:
+        sys.exit(1)
+    sys.exit(4 if result.interrupted or not result.executions or result.limited else 0)
+
+
+def _tell(result: Fuzz, done: Round) -> None:
+    if done.number % 10 == 0 or done.findings:
+        click.echo(
+            f"  {result.programs:>6} programs, {result.executions:>9,} executions, "
+            f"{result.corpus} kept, {len(result.findings)} different failures"
+        )
+
+
+def _save(result: Fuzz, out: Path) -> list[Path]:
+    saved = []
+    for finding in result.findings.values():
+        path = save_finding(finding, out)
+        scenario = path.with_suffix(".scenario.json")
+        scenario.write_text(json.dumps(finding.scenario.to_json(), indent=1) + "\n")
+        saved += [path, scenario]
+    return saved
+
+
+def _json(result: Fuzz, saved: list[Path]) -> dict[str, object]:
+    return {
+        "design": result.design,
+        "seed": result.seed,
+        "programs": result.programs,
+        "executions": result.executions,
+        "coverage": result.coverage,
+        "kept": result.corpus,
+        "limited": result.limited,
+        "seconds": round(result.seconds, 2),
+        "interrupted": result.interrupted,
+        "findings": [finding.to_json() for finding in result.findings.values()],
+        "times": result.times,
+        "saved": [str(path) for path in saved],
+    }
+
+
+def _report(result: Fuzz, saved: list[Path]) -> None:
+    click.echo(
+        f"{result.programs} programs, {result.executions:,} executions, {result.seconds:.1f} s, "
+        f"{result.coverage} ordered pairs of lines in one round"
+        + (" (interrupted)" if result.interrupted else "")
+    )
+    if result.limited:
+        click.echo(f"{result.limited} executions were cut at the step limit: inconclusive")
+    for signature, finding in result.findings.items():
+        click.echo(f"  {signature}  {result.times[signature]:>3}x  {summary_line(finding)}"[:200])
+    if result.findings:
+        first = next(iter(result.findings.values()))
+        click.echo("\n" + finding_report(first, saved=str(saved[0]) if saved else ""))
+        if saved:
+            click.echo(f"\n{len(saved)} files in {saved[0].parent}")
