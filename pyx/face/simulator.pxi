@@ -183,7 +183,6 @@ cdef extern from "sim/sim.h":
     void lock_order_reset() noexcept nogil
     void benign_reset() noexcept nogil
     void coverage_reset() noexcept nogil
-    u32 coverage_new() noexcept nogil
     u32 coverage_count() noexcept nogil
     void races_begin() noexcept nogil
     void linear_begin() noexcept nogil
@@ -437,7 +436,7 @@ cdef class Simulator:
             "deaths": sim_totals.deaths, "promoted": sim.nr_promoted,
             "restarted": sim.restarted, "share_done": sim.share_done,
             "longest": sim.longest, "execution": sim.execution,
-            "coverage": coverage_count(), "coverage_new": coverage_new(),
+            "coverage": coverage_count(),
         }
 
     def outcome(self):

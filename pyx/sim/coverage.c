@@ -7,7 +7,7 @@
 enum { BITS = 1 << 16 };
 
 static u64 seen[BITS / 64];
-static u32 fresh, total;
+static u32 total;
 
 void coverage_pair(u64 pc_before, u64 pc_after)
 {
@@ -16,22 +16,13 @@ void coverage_pair(u64 pc_before, u64 pc_after)
     if (seen[bit >> 6] >> (bit & 63) & 1)
         return;
     seen[bit >> 6] |= 1ull << (bit & 63);
-    fresh++;
     total++;
 }
 
 void coverage_reset(void)
 {
     memset(seen, 0, sizeof(seen));
-    fresh = total = 0;
-}
-
-u32 coverage_new(void)
-{
-    u32 n = fresh;
-
-    fresh = 0;
-    return n;
+    total = 0;
 }
 
 u32 coverage_count(void)

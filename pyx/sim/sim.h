@@ -348,7 +348,6 @@ void trace_free(void);
 /* coverage.c: ordered pairs of conflicting sites, and hand-offs of objects */
 void coverage_pair(u64 pc_before, u64 pc_after);
 void coverage_reset(void);
-u32 coverage_new(void);                         /* bits first set since last asked */
 u32 coverage_count(void);
 
 /* linear.c: each object a register */

@@ -94,8 +94,7 @@ def _explore(
     with World(scenario, resolve(settings.design), coverage=True) as world:
         if world.failed is not None:
             return
-        simulator = world.simulator
-        simulator.totals()
+        covered = _sim.coverage_total()
         look, gained = FIRST_LOOK, 0
         for again in range(3):
             tally = explore_world(
@@ -107,9 +106,10 @@ def _explore(
                 _note(world, found, settings, result, known)
             if tally.found:
                 return
-            fresh = simulator.totals()["coverage_new"]
+            fresh = _sim.coverage_total() - covered
             if not fresh:
                 break
+            covered += fresh
             gained += fresh
             look = SECOND_LOOK
         if gained:

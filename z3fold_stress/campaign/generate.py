@@ -59,12 +59,12 @@ def _closed(ops: list[Op]) -> tuple[Op, ...]:
     isolated: dict[Page, None] = {}
     for one in ops:
         if one.name == "map":
-            open_maps[one.args[0]] = None
+            open_maps[str(one.args[0])] = None
         elif one.name == "unmap":
-            open_maps.pop(one.args[0], None)
-        elif one.name == "isolate":
+            open_maps.pop(str(one.args[0]), None)
+        elif one.name == "isolate" and isinstance(one.args[0], Page):
             isolated[one.args[0]] = None
-        elif one.name == "putback":
+        elif one.name == "putback" and isinstance(one.args[0], Page):
             isolated.pop(one.args[0], None)
     closing = [op.unmap(name) for name in open_maps] + [op.putback(page) for page in isolated]
     return (*ops, *closing)
@@ -149,7 +149,8 @@ def _mutant(choose: random.Random, parent: Scenario, other: Scenario) -> Scenari
     actors = dict(parent.actors)
     name = choose.choice([actor for actor in actors if actor.startswith("task")] or list(actors))
     ops = list(actors[name])
-    objects = tuple({one.args[0]: None for one in parent.setup if one.name == "alloc"}) or ("a",)
+    allocated = dict.fromkeys(str(one.args[0]) for one in parent.setup if one.name == "alloc")
+    objects = tuple(allocated) or ("a",)
     match choose.randrange(6):
         case 0:
             at = choose.randint(0, len(ops))
