@@ -1,0 +1,541 @@
+"""The strategies of the sim world against what their papers promise.
+
+Every execution follows from its seed, so the statistical tests cannot flake: they compare counts
+with a distribution that theory gives, at the 0.1 % level, and always give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import comb, factorial
+from typing import Any
+
+import pytest
+
+from z3fold_stress.designs import resolve
+from z3fold_stress.explore.explorer import Budget, Status, explore
+from z3fold_stress.explore.world import World
+from z3fold_stress.scenario import Op, Scenario, op
+from z3fold_stress.verdicts import Verdict
+
+SOUND = resolve("sound")
+FOREVER = 10**15
+SAMPLERS = ("random", "pct", "pos", "surw")
+ALL = (*SAMPLERS, "dfs")
+PROFILES = (0, 8, 64, 512, 4096)
+"""The executions that SURW runs at random, to see what tasks do."""
+
+TASK, KIND, OBJECT, NO_POINT = 1, 2, 6, 64
+"""Of an event."""
+
+Outcome = dict[str, Any]
+
+
+def world(actors: Mapping[str, Sequence[Op]], **fields: Any) -> World:
+    """Each access is a point, and races are no verdict: the programs here race on purpose."""
+    fields.setdefault("finish", [])
+    return World(Scenario(actors=actors, **fields), SOUND, races=False, every_access=True)
+
+
+def outcomes(
+    here: World, strategy: str, executions: int, seed: int = 1, **parameters: int
+) -> Iterator[Outcome]:
+    """What each execution showed, until there are so many or the strategy has no more."""
+    here.simulator.begin(strategy, seed, **parameters)
+    for _ in range(executions):
+        if here.simulator.explore(1, FOREVER) == "exhausted":
+            return
+        yield here.simulator.outcome()
+
+
+def schedule_of(outcome: Outcome) -> tuple[tuple[int, ...], ...]:
+    return tuple(outcome["schedule"])
+
+
+def order_of(here: World, schedule: Sequence[Any], word: str) -> tuple[int, ...]:
+    """Which task came when to a word, by the events of a replay."""
+    here.simulator.replay(list(schedule), strict=True, record=2)
+    points = [event for event in here.simulator.events() if event[KIND] < NO_POINT]
+    first = min(event[OBJECT] for event in points)  # words lie in a row, a cache line each
+    object_ = first + 64 * here.compiled.words.index(word)
+    return tuple(event[TASK] for event in points if event[OBJECT] == object_)
+
+
+def failures(here: World, strategy: str, executions: int, **parameters: int) -> int:
+    """How many of so many executions ended with a verdict."""
+    found = outcomes(here, strategy, executions, **parameters)
+    return sum(outcome["verdict"] is not None for outcome in found)
+
+
+def critical(freedom: int) -> float:
+    """The value that chi-square exceeds in one of 1,000 cases (Wilson and Hilferty)."""
+    part = 2 / (9 * freedom)
+    return freedom * (1 - part + 3.0902 * part**0.5) ** 3
+
+
+def chi_square(seen: Mapping[Any, int], expected: Mapping[Any, float]) -> float:
+    """Of counts against probabilities; what cannot happen must not have happened."""
+    assert set(seen) <= set(expected)
+    assert sum(expected.values()) == pytest.approx(1)
+    total = sum(seen.values())
+    return sum((seen.get(x, 0) - total * p) ** 2 / (total * p) for x, p in expected.items())
+
+
+def fits(seen: Mapping[Any, int], expected: Mapping[Any, float]) -> bool:
+    return chi_square(seen, expected) < critical(len(expected) - 1)
+
+
+def fits_share(found: int, executions: int, share: float) -> bool:
+    return fits({True: found, False: executions - found}, {True: share, False: 1 - share})
+
+
+def uniform(cases: int) -> dict[int, float]:
+    return dict.fromkeys(range(cases), 1 / cases)
+
+
+def ranked(seen: Mapping[Any, int]) -> dict[int, int]:
+    """Counts by number, where only how many cases there are is known."""
+    return dict(enumerate(seen.values()))
+
+
+def touching(word: str, times: int) -> list[Op]:
+    return [op.store(word, n + 1) for n in range(times)]
+
+
+def sharing(*times: int) -> dict[str, list[Op]]:
+    """Tasks that only touch one word, so many times each."""
+    return {f"task{n}": touching("x", each) for n, each in enumerate(times)}
+
+
+def interleavings(*times: int) -> int:
+    cases = factorial(sum(times))
+    for each in times:
+        cases //= factorial(each)
+    return cases
+
+
+LOST_UPDATE = [op.load("x", "n"), op.add("n", 1), op.store("x", "n")]
+LOCKED_UPDATE = [op.lock("L"), *LOST_UPDATE, op.unlock("L")]
+BOTH = [op.load("x", "n"), op.expect("n", "==", 2, "both additions are there")]
+
+# The exhaustive search.
+
+
+def executions_of_dfs(times: Sequence[int], **parameters: int) -> int:
+    with world(sharing(*times)) as here:
+        here.simulator.begin("dfs", 0, **parameters)
+        assert here.simulator.explore(10**6, FOREVER) == "exhausted"
+        totals = here.simulator.totals()
+        assert totals["share_done"] == pytest.approx(1.0)
+        return int(totals["executions"])
+
+
+def count(left: tuple[int, ...], options: Callable[..., list[tuple[int, int]]], most: int) -> int:
+    """The schedules of tasks that have so many steps left, with costs up to ``most`` in all.
+
+    ``options`` gives (task, what it costs) for the enabled tasks and the one that ran last.
+    """
+
+    def walk(left: tuple[int, ...], last: int | None, spent: int) -> int:
+        enabled = [task for task, steps in enumerate(left) if steps]
+        if not enabled:
+            return 1
+        return sum(
+            walk(tuple(n - (i == task) for i, n in enumerate(left)), task, spent + cost)
+            for task, cost in options(enabled, last)
+            if spent + cost <= most
+        )
+
+    return walk(left, None, 0)
+
+
+def by_preemptions(enabled: list[int], last: int | None) -> list[tuple[int, int]]:
+    return [(task, int(last in enabled and task != last)) for task in enabled]
+
+
+def by_delays(enabled: list[int], last: int | None) -> list[tuple[int, int]]:
+    """Round robin: a delay skips one task."""
+    after = [task for task in enabled if last is not None and task >= last]
+    start = enabled.index(after[0]) if after else 0
+    return [
+        (task, cost)
+        for cost, task in enumerate((enabled[start:] + enabled[:start])[: len(enabled)])
+    ]
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 4), (2, 3), (4, 4), (3, 6)])
+def test_dfs_without_a_bound_sees_each_interleaving_once(n: int, m: int) -> None:
+    assert executions_of_dfs((n, m), depth=-1) == comb(n + m, n)
+
+
+def test_dfs_sees_the_interleavings_of_three() -> None:
+    assert executions_of_dfs((2, 3, 2), depth=-1) == interleavings(2, 3, 2)
+
+
+def test_dfs_does_not_repeat_itself() -> None:
+    with world(sharing(3, 3)) as here:
+        seen = [schedule_of(each) for each in outcomes(here, "dfs", 100, depth=-1)]
+    assert len(seen) == len(set(seen)) == comb(6, 3)
+
+
+@pytest.mark.parametrize("bound", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("times", [(3, 4), (2, 2, 3)])
+def test_a_bound_on_preemptions_counts_as_by_hand(times: tuple[int, ...], bound: int) -> None:
+    assert executions_of_dfs(times, depth=bound) == count(times, by_preemptions, bound)
+
+
+@pytest.mark.parametrize("bound", [0, 1, 2, 3])
+@pytest.mark.parametrize("times", [(3, 4), (2, 2, 3)])
+def test_a_bound_on_delays_counts_as_by_hand(times: tuple[int, ...], bound: int) -> None:
+    assert executions_of_dfs(times, delay_bound=bound) == count(times, by_delays, bound)
+
+
+def test_the_share_that_is_done_only_grows_to_one() -> None:
+    with world(sharing(3, 3)) as here:
+        shares = []
+        for _ in outcomes(here, "dfs", 100, depth=-1):
+            shares.append(here.simulator.totals()["share_done"])
+    assert shares == sorted(shares)
+    assert shares[0] > 0
+    assert shares[-1] == pytest.approx(1.0)
+
+
+def test_two_searches_take_turns() -> None:
+    """Put aside and taken up again, each sees all of its own, once."""
+    done = {0: 0, 1: 0}
+    left = {0, 1}
+    with world(sharing(3, 4)) as here:
+        while left:
+            for slot in sorted(left):
+                here.simulator.begin(
+                    "dfs", 0, done[slot], depth=slot + 1, slot=slot, resume=done[slot] > 0
+                )
+                stop = here.simulator.explore(5, FOREVER)
+                done[slot] = here.simulator.totals()["execution"]
+                if stop == "exhausted":
+                    left.remove(slot)
+    assert done == {slot: count((3, 4), by_preemptions, slot + 1) for slot in (0, 1)}
+
+
+# The random walk.
+
+
+def walk_distribution(n: int, m: int) -> dict[tuple[int, ...], float]:
+    """Of the orders of two tasks where each choice is a fair coin."""
+
+    def walk(n: int, m: int, before: tuple[int, ...], share: float) -> Iterator[Any]:
+        if n == 0 or m == 0:
+            yield (*before, *(0,) * n, *(1,) * m), share
+            return
+        yield from walk(n - 1, m, (*before, 0), share / 2)
+        yield from walk(n, m - 1, (*before, 1), share / 2)
+
+    return dict(walk(n, m, (), 1.0))
+
+
+def orders(here: World, strategy: str, executions: int, **parameters: int) -> Counter[Any]:
+    """How often the tasks came to x in which order; SURW's profiles are left out."""
+    skip = PROFILES if strategy == "surw" else ()
+    schedules = Counter(
+        schedule_of(outcome)
+        for number, outcome in enumerate(outcomes(here, strategy, executions, **parameters))
+        if number not in skip
+    )
+    seen: Counter[Any] = Counter()
+    for schedule, times in schedules.items():
+        seen[order_of(here, schedule, "x")] += times
+    return seen
+
+
+def test_the_random_walk_is_one() -> None:
+    with world(sharing(3, 3)) as here:
+        seen = orders(here, "random", 4000)
+    assert fits(seen, walk_distribution(3, 3))
+    assert not fits(ranked(seen), uniform(20))
+
+
+# PCT.
+
+
+def test_pct_of_depth_1_is_a_random_order_of_the_tasks() -> None:
+    with world(sharing(2, 2, 2, 2)) as here:
+        seen = orders(here, "pct", 3000, depth=1)
+    assert all(order[::2] == order[1::2] for order in seen), "nobody is preempted"
+    assert len(seen) == factorial(4)
+    assert fits(ranked(seen), uniform(factorial(4)))
+
+
+def test_pct_reaches_its_bound_of_depth_1() -> None:
+    """One order of n tasks is wrong, and no preemption is needed: 1/n."""
+    others = {f"other{n}": [op.store("x", 1)] for n in range(4)}
+    first = {"first": [op.load("x", "r"), op.expect("r", "!=", 0, "somebody was before")]}
+    with world({**others, **first}) as here:
+        assert fits_share(failures(here, "pct", 3000, depth=1), 3000, 1 / 5)
+
+
+def between(steps: int) -> dict[str, list[Op]]:
+    """Wrong where the reader comes after the third of so many steps of the writer."""
+    return {
+        "writer": touching("x", steps),
+        "reader": [op.load("x", "r"), op.expect("r", "!=", 3, "not here")],
+    }
+
+
+@pytest.mark.parametrize("steps", [5, 20])
+def test_pct_reaches_its_bound_of_depth_2(steps: int) -> None:
+    """One preemption, at one place: exactly 1/(n k), n 2 and k the writer's steps."""
+    with world(between(steps)) as here:
+        found = failures(here, "pct", 8000, depth=2)
+        assert here.simulator.totals()["longest"] == steps
+    assert fits_share(found, 8000, 1 / (2 * steps))
+
+
+TWO_PREEMPTIONS = {
+    "a": [op.store("x", 1), op.load("y", "r"), op.expect("r", "!=", 1, "not between")],
+    "b": [
+        op.load("x", "s"),
+        op.when("s", "==", 1, [op.store("y", 1), op.store("y", 0)]),
+        *(op.load("z", "s") for _ in range(4)),
+    ],
+}
+"""``a`` is stopped after its store, then ``b`` between its two."""
+
+
+def test_pct_reaches_its_bound_of_depth_3() -> None:
+    """Two preemptions, each at one place, and in this order: exactly 1/(n k^2)."""
+    with world(TWO_PREEMPTIONS) as here:
+        found = failures(here, "pct", 20000, depth=3)
+        k = here.simulator.totals()["longest"]
+    assert k == 8
+    assert fits_share(found, 20000, 1 / (2 * k**2))
+
+
+def test_pct_finds_nothing_that_is_deeper_than_it_looks() -> None:
+    with world(between(5)) as here:
+        assert failures(here, "pct", 2000, depth=1) == 0
+    with world(TWO_PREEMPTIONS) as here:
+        assert failures(here, "pct", 2000, depth=2) == 0
+
+
+def test_pct_of_a_large_depth() -> None:
+    with world(sharing(3, 3)) as here:
+        seen = orders(here, "pct", 2000, depth=1000)
+    assert len(seen) == comb(6, 3)
+
+
+def test_pct_goes_on_at_random_where_no_end_is_near() -> None:
+    """The first execution has no estimate of its length: it becomes a random walk some time.
+    The next knows better."""
+    loop = [op.repeat(3000, [op.store("x", 1)])]
+    with world({"a": loop, "b": loop}) as here:
+        first, second = outcomes(here, "pct", 2, depth=1)
+    assert first["preemptions"] > 300
+    assert second["preemptions"] == 0
+
+
+# POS.
+
+
+def test_pos_does_not_count_what_does_not_conflict() -> None:
+    """A store after n operations of its own comes before another task's load with 1/(n+2): of so
+    many fresh draws the load's must be the lowest.  A random walk would need n+1 coins."""
+    writer = [*touching("own", 6), op.store("x", 1)]
+    reader = [op.load("x", "r"), op.expect("r", "==", 0, "not yet")]
+    with world({"writer": writer, "reader": reader}) as here:
+        assert fits_share(failures(here, "pos", 4000), 4000, 1 / 8)
+        assert fits_share(failures(here, "random", 4000), 4000, 1 / 2**7)
+
+
+def test_pos_draws_anew_what_conflicts() -> None:
+    """As above, but each operation conflicts with the load, which is drawn anew each time."""
+    reader = [op.load("x", "r"), op.expect("r", "!=", 4, "not the last")]
+    with world({"writer": touching("x", 4), "reader": reader}) as here:
+        assert fits_share(failures(here, "pos", 4000), 4000, 1 / 2**4)
+
+
+def test_pos_of_loads_alone_has_no_conflict() -> None:
+    """Loads of one word do not conflict: the last of five draws must not be the lowest."""
+    loads = [op.load("x", "r") for _ in range(4)]
+    with world({"writer": [*loads, op.store("x", 1)], "reader": BOTH[:1]}) as here:
+        seen = orders(here, "pos", 4000)
+    assert fits_share(seen[0, 0, 0, 0, 0, 1], 4000, 1 / 6)
+
+
+# SURW.
+
+
+@pytest.mark.parametrize("times", [(3, 3), (1, 5), (1, 2, 3)])
+def test_surw_is_uniform(times: tuple[int, ...]) -> None:
+    cases = interleavings(*times)
+    with world(sharing(*times)) as here:
+        seen = orders(here, "surw", 100 * cases)
+    assert len(seen) == cases
+    assert fits(ranked(seen), uniform(cases))
+
+
+def test_surw_is_uniform_whatever_happens_between() -> None:
+    """Operations that nobody shares, in unequal numbers, do not count."""
+    few = [op.store("x", 1), *touching("own1", 9), op.store("x", 2)]
+    many = [*touching("own2", 5), op.store("x", 3), op.load("own2", "r"), op.store("x", 4)]
+    with world({"few": few, "many": many}) as here:
+        seen = orders(here, "surw", 3000)
+        walked = orders(here, "random", 3000)
+    assert fits(seen, dict.fromkeys(walk_distribution(2, 2), 1 / 6))
+    assert not fits(walked, dict.fromkeys(walk_distribution(2, 2), 1 / 6))
+
+
+def test_surw_keeps_its_profile_from_turn_to_turn() -> None:
+    seen: Counter[Any] = Counter()
+    with world(sharing(1, 5)) as here:
+        for number in range(1200):
+            (outcome,) = outcomes(here, "surw", 1, first=number)
+            seen[schedule_of(outcome)] += number not in PROFILES
+    assert fits(ranked(seen), uniform(6))
+
+
+def test_surw_draws_an_object_by_how_often_it_is_touched() -> None:
+    """y is touched by both and comes first: of the executions that are about y, in which x is
+    free, the orders of y are alike; where it is about x, they are as priorities have it."""
+    task = [op.store("y", 1), op.store("x", 1), op.store("x", 2), op.load("own", "r")]
+    with world({"a": task, "b": task}) as here:
+        seen = orders(here, "surw", 2000)
+    assert len(seen) == 6
+    assert min(seen.values()) > 100
+
+
+def test_surw_does_not_stop_at_a_lock() -> None:
+    """Whoever is intended may wait for a lock whose holder is not: then the holder goes on."""
+    actors = {f"task{n}": [*LOCKED_UPDATE, *LOCKED_UPDATE] for n in range(3)}
+    with world(actors) as here:
+        seen = list(outcomes(here, "surw", 2000))
+        assert {outcome["ending"] for outcome in seen} == {"done"}
+        schedules = {schedule_of(outcome) for outcome in seen}
+        sections = {order_of(here, schedule, "x")[::2] for schedule in schedules}
+    assert len(sections) == interleavings(2, 2, 2)
+
+
+def test_surw_with_nothing_that_is_shared() -> None:
+    with world({"a": touching("own1", 2), "b": touching("own2", 2)}) as here:
+        seen = {schedule_of(outcome) for outcome in outcomes(here, "surw", 500)}
+    assert len(seen) == comb(4, 2)
+
+
+# All of them.
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_finds_what_is_there(strategy: str) -> None:
+    with world({"one": LOST_UPDATE, "two": LOST_UPDATE}, finish=BOTH) as here:
+        here.simulator.begin(strategy, 3, depth=2)
+        assert here.simulator.explore(1000, FOREVER) == "found"
+        found = here.simulator.outcome()
+        assert here.verdict(found) is Verdict.INVARIANT
+        again = here.simulator.replay(found["schedule"], strict=True)
+    assert here.verdict(again) is Verdict.INVARIANT
+    assert again["clocks"] == found["clocks"]
+    assert again["unused"] == 0
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_each_schedule_replays(strategy: str) -> None:
+    """Also where the switch is at the end of a task, and not before its last operation."""
+    with world(sharing(2, 2, 2)) as here:
+        for outcome in list(outcomes(here, strategy, 60, depth=1)):
+            again = here.simulator.replay(outcome["schedule"], strict=True)
+            for same in ("schedule", "steps", "switches", "preemptions", "clocks"):
+                assert again[same] == outcome[same]
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_finds_a_deadlock(strategy: str) -> None:
+    ab = [op.lock("A"), op.lock("B"), op.unlock("B"), op.unlock("A")]
+    ba = [op.lock("B"), op.lock("A"), op.unlock("A"), op.unlock("B")]
+    with world({"ab": ab, "ba": ba}) as here:
+        seen = outcomes(here, strategy, 1000, depth=2)
+        assert any(here.verdict(outcome) is Verdict.DEADLOCK for outcome in seen)
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_finds_nothing_in_what_is_right(strategy: str) -> None:
+    with world({"one": LOCKED_UPDATE, "two": LOCKED_UPDATE}, finish=BOTH) as here:
+        here.simulator.begin(strategy, 3, depth=2)
+        stop = here.simulator.explore(2000, FOREVER)
+        assert stop == ("exhausted" if strategy == "dfs" else "executions")
+        assert here.simulator.totals()["limited"] == 0
+
+
+ALLOCATOR = Scenario(
+    setup=[op.alloc("a", 1200), op.fill("a")],
+    actors={
+        "user": [op.map("a"), op.check("a"), op.unmap("a"), op.free("a")],
+        "migrator": [op.migrate_pages(op.page_of("a"))],
+        "kworker": [op.kworker("compact")],
+    },
+)
+
+
+@pytest.mark.parametrize("strategy", SAMPLERS)
+def test_nobody_starves_in_the_allocator(strategy: str) -> None:
+    """Its loops of tries wait for each other: who never lets others go on finds a livelock."""
+    with World(ALLOCATOR, SOUND) as here:
+        here.simulator.begin(strategy, 3)
+        assert here.simulator.explore(1500, FOREVER) == "executions", here.simulator.outcome()
+        assert here.simulator.totals()["limited"] == 0
+
+
+@pytest.mark.parametrize("strategy", SAMPLERS)
+def test_a_seed_is_a_sequence_of_executions(strategy: str) -> None:
+    def sequence(seed: int) -> list[Any]:
+        with world(sharing(4, 4, 4)) as here:
+            return [schedule_of(each) for each in outcomes(here, strategy, 40, seed=seed)]
+
+    first = sequence(5)
+    assert sequence(5) == first
+    assert sequence(6) != first
+    assert len(set(first)) > 10
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_injected_failures_are_searched(strategy: str) -> None:
+    """One may fail, and never two."""
+    tries = [
+        *(op.trylock("L", "got"), op.when("got", [op.unlock("L")])),
+        *(op.trylock("M", "too"), op.when("too", [op.unlock("M")])),
+        op.add("got", "too"),
+    ]
+    for least, found in ((2, True), (1, False)):
+        actors = {"a": [*tries, op.expect("got", ">=", least, "taken")], "b": touching("x", 1)}
+        with world(actors, faults={"trylock": 1}) as here:
+            seen = list(outcomes(here, strategy, 500, depth=-1 if strategy == "dfs" else 3))
+            assert any(each["verdict"] for each in seen) is found
+            failed = [sum(0 < choice[2] < 32 for choice in each["schedule"]) for each in seen]
+            assert set(failed) == {0, 1}
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_deaths_are_searched(strategy: str) -> None:
+    actors = {"mortal": LOCKED_UPDATE, "other": LOCKED_UPDATE}
+    with world(actors, deaths=["mortal"]) as here:
+        seen = list(outcomes(here, strategy, 400, depth=2))
+        verdicts = {here.verdict(outcome) for outcome in seen}
+        dead = {here.simulator.totals()["deaths"] > 0}
+    assert verdicts == {None, Verdict.ORPHANED_LOCK}
+    assert dead == {True}
+    with world(actors) as here:
+        assert failures(here, strategy, 200, depth=2) == 0
+
+
+@pytest.mark.parametrize("strategy", ["portfolio", *ALL])
+def test_explore_by_name(strategy: str) -> None:
+    lost = Scenario(actors={"one": LOST_UPDATE, "two": LOST_UPDATE}, finish=BOTH, name="lost")
+    tally = explore(
+        lost,
+        SOUND,
+        strategy=strategy,
+        budget=Budget(executions=2000),
+        races=False,
+        every_access=True,
+    )
+    assert tally.status is Status.FOUND
+    assert tally.verdicts == {Verdict.INVARIANT}
