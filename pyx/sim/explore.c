@@ -69,7 +69,7 @@ static void one_execution(void)
 
     sim_execute();
     steps = sim.steps;
-    if (sim.choices > sim.longest)
+    if (sim.choices > sim.longest && sim.ending != END_STEPS)
         sim.longest = sim.choices;
     if (sim.ending == END_DONE)
         judge();
