@@ -39,7 +39,7 @@ def world(actors: Mapping[str, Sequence[Op]], **fields: Any) -> World:
 
 
 def outcomes(
-    here: World, strategy: str, executions: int, seed: int = 1, **parameters: int
+    here: World, strategy: str, executions: int, seed: int = 1, **parameters: Any
 ) -> Iterator[Outcome]:
     """What each execution showed, until there are so many or the strategy has no more."""
     here.simulator.begin(strategy, seed, **parameters)
@@ -62,7 +62,7 @@ def order_of(here: World, schedule: Sequence[Any], word: str) -> tuple[int, ...]
     return tuple(event[TASK] for event in points if event[OBJECT] == object_)
 
 
-def failures(here: World, strategy: str, executions: int, **parameters: int) -> int:
+def failures(here: World, strategy: str, executions: int, **parameters: Any) -> int:
     """How many of so many executions ended with a verdict."""
     found = outcomes(here, strategy, executions, **parameters)
     return sum(outcome["verdict"] is not None for outcome in found)
@@ -71,7 +71,7 @@ def failures(here: World, strategy: str, executions: int, **parameters: int) -> 
 def critical(freedom: int) -> float:
     """The value that chi-square exceeds in one of 1,000 cases (Wilson and Hilferty)."""
     part = 2 / (9 * freedom)
-    return freedom * (1 - part + 3.0902 * part**0.5) ** 3
+    return float(freedom * (1 - part + 3.0902 * part**0.5) ** 3)
 
 
 def chi_square(seen: Mapping[Any, int], expected: Mapping[Any, float]) -> float:
@@ -122,7 +122,7 @@ BOTH = [op.load("x", "n"), op.expect("n", "==", 2, "both additions are there")]
 # The exhaustive search.
 
 
-def executions_of_dfs(times: Sequence[int], **parameters: int) -> int:
+def executions_of_dfs(times: Sequence[int], **parameters: Any) -> int:
     with world(sharing(*times)) as here:
         here.simulator.begin("dfs", 0, **parameters)
         assert here.simulator.explore(10**6, FOREVER) == "exhausted"
@@ -234,7 +234,7 @@ def walk_distribution(n: int, m: int) -> dict[tuple[int, ...], float]:
     return dict(walk(n, m, (), 1.0))
 
 
-def orders(here: World, strategy: str, executions: int, **parameters: int) -> Counter[Any]:
+def orders(here: World, strategy: str, executions: int, **parameters: Any) -> Counter[Any]:
     """How often the tasks came to x in which order; SURW's profiles are left out."""
     skip = PROFILES if strategy == "surw" else ()
     schedules = Counter(
