@@ -1,4 +1,4 @@
-""""Not there" is read as "done", and a page is freed for an owner who is about to do it himself.
+"""Reclaim hears "not there", reads it as "done", and frees a page that its owner is about to free.
 
 The eviction callback looks its object up in the owner's table. If it is not there any more there
 is nothing to evict, and the callback answers 0. For a headless page reclaim reads 0 as "the
