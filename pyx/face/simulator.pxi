@@ -168,7 +168,7 @@ cdef extern from "sim/sim.h":
     benign_t *benigns
     u32 nr_benign
     const strategy_t strategy_random, strategy_pct, strategy_pos, strategy_surw
-    const strategy_t strategy_dfs, strategy_replay
+    const strategy_t strategy_dfs, strategy_dpor, strategy_replay
     int sim_start(void *arena, u64 arena_size, u64 window) noexcept nogil
     void sim_stop() noexcept nogil
     int sim_enter() noexcept nogil
@@ -220,6 +220,8 @@ cdef const strategy_t *strategy_named(str name) except NULL:
         return &strategy_surw
     if name == "dfs":
         return &strategy_dfs
+    if name == "dpor":
+        return &strategy_dpor
     if name == "replay":
         return &strategy_replay
     raise ValueError(f"no strategy is named {name!r}")
@@ -526,6 +528,11 @@ cdef class Simulator:
         """Races marked as known (data_race) that were seen: (reason, pc, other pc, times)."""
         return [(benigns[i].reason, benigns[i].pc, benigns[i].other_pc, benigns[i].seen)
                 for i in range(nr_benign) if benigns[i].seen]
+
+    def scratch(self):
+        """The scratch words as the last execution left them."""
+        cdef u32 i
+        return [scratch_word(i)[0] for i in range(NR_SCRATCH)]
 
     @property
     def memory(self):

@@ -383,7 +383,6 @@ static void task_main(void)
     t->state = TASK_FINISHED;
     sim.ready[t->index] = READY_NOT;
     t->kind = POINT_NONE;
-    t->accesses++;                      /* to end is a step: a switch here is none at the last */
     if (starting || sim.alone)
         to_main();
     next = choose(t);
