@@ -293,7 +293,7 @@ static void analyse(u32 b)
 
 /* The last event stopped the whole execution by a verdict: it depends on all that would have
  * been done after it, so whoever could have gone on instead has to. */
-static void nothing_instead_of_last(void)
+static void something_instead_of_last(void)
 {
     u32 last = search->nr_events - 1;
     int node = search->events[last].node;
@@ -321,9 +321,23 @@ static void analysed(u32 event)
         last_barrier = (int)event;
 }
 
+/* Whether t waits, and will not go on in this execution. */
+static bool waits_for_ever(const struct sim_task *t, bool stopped)
+{
+    const struct event *last = &search->events[search->nr_events - 1];
+
+    if (t->state != TASK_WAITING || t->kind < POINT_LOCK)
+        return false;
+    if (stopped && t->index != last->task)      /* the last event may have let it go on, too late */
+        return last->node < 0 || !(search->nodes[last->node].enabled & ONE(t->index));
+    return t->kind == POINT_WORK || !sim_can_go(t);
+}
+
 /* After an execution. What waits for ever races with what made it wait. */
 void dpor_analyse(void)
 {
+    bool stopped = search->nr_events && stopped_by_verdict();
+
     nr = sim.nr_tasks;
     last_barrier = -1;
     memset(last_of, -1, sizeof(last_of));
@@ -335,14 +349,13 @@ void dpor_analyse(void)
         analysed(i);
     }
     search->analysed = search->nr_events;
-    if (search->nr_events && stopped_by_verdict())
-        nothing_instead_of_last();
+    if (stopped)
+        something_instead_of_last();
     for (u32 task = 0; task < nr; task++) {
         const struct sim_task *t = &sim.task[task];
         struct event *e = &search->events[search->nr_events];
 
-        if (t->state != TASK_WAITING || t->kind < POINT_LOCK
-                || (t->kind != POINT_WORK && sim_can_go(t)))
+        if (!waits_for_ever(t, stopped))
             continue;
         dpor_watch(t->object, t->size, t->kind);
         dpor_pending(e, t);
