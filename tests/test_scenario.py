@@ -546,7 +546,7 @@ def test_what_may_work_is_accepted(ops: list[Op]) -> None:
 
 def test_the_engine_and_the_compiler_agree() -> None:
     assert INSTRUCTION.size == 32
-    assert MOST_REGISTERS == _live.NR_REGISTERS  # type: ignore[attr-defined]
+    assert _live.LIMITS["registers"] == MOST_REGISTERS  # type: ignore[attr-defined]
     assert OPERANDS.keys() | {"when", "repeat", "kworker"} == PARAMETERS.keys()
     made = {int(code) for code, _ in OPERANDS.values()}
     made |= {int(Code.CODE_END), int(Code.CODE_JUMP), int(Code.CODE_JUMP_UNLESS)}
@@ -561,7 +561,8 @@ LT, EQ, NE = Compare.COMPARE_LT, Compare.COMPARE_EQ, Compare.COMPARE_NE
 # An operation, and what it becomes: code, flags, register, compare, pool, a, b, c.
 BYTES: list[tuple[Op, tuple[int, ...]]] = [
     (op.alloc("a", 1200), (Code.CODE_ALLOC, 0, 0, 0, 0, 0, 1200, 0)),
-    (op.alloc("b", 20, True, 1), (Code.CODE_ALLOC, ATOMIC, 0, 0, 1, 1, 20, 0)),
+    (op.alloc("b", 20, True, False, 1), (Code.CODE_ALLOC, ATOMIC, 0, 0, 1, 1, 20, 0)),
+    (op.alloc("b", 20, fill=True, pool=1), (Code.CODE_ALLOC, Flag.FLAG_FILL, 0, 0, 1, 1, 20, 0)),
     (op.free("b"), (Code.CODE_FREE, 0, 0, 0, 1, 1, 0, 0)),
     (op.fill("a"), (Code.CODE_FILL, 0, 0, 0, 0, 0, 0, 0)),
     (op.map("b"), (Code.CODE_MAP, 0, 0, 0, 1, 1, 0, 0)),

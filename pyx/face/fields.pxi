@@ -119,5 +119,5 @@ LIMITS = {
     "tasks": MAX_TASKS, "cpus": MAX_CPUS, "pools": MAX_POOLS, "depth": MAX_DEPTH,
     "held": MAX_HELD, "maps": MAX_MAPS, "scratch": NR_SCRATCH,
     "page_size": PAGE_SIZE, "chunk_size": CHUNK_SIZE, "total_chunks": TOTAL_CHUNKS,
-    "min_payload": MIN_PAYLOAD, "layout_version": LAYOUT_VERSION,
+    "min_payload": MIN_PAYLOAD, "registers": NR_REGISTERS, "layout_version": LAYOUT_VERSION,
 }

@@ -7,6 +7,7 @@ allocator's users (the object table sees to the rest).  Same seed, same scenario
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from z3fold_stress.errors import ScenarioError
@@ -26,7 +27,7 @@ def _phrase(choose: random.Random, objects: tuple[str, ...]) -> list[Op]:
     """A few operations that belong together."""
     a = choose.choice(objects)
     page = op.page_of(a)
-    phrases = (
+    phrases: tuple[tuple[int, Callable[[], list[Op]]], ...] = (
         (4, lambda: [op.map(a), op.check(a), op.unmap(a)]),
         (4, lambda: [op.free(a)]),
         (3, lambda: [op.alloc(a, choose.choice(SIZES), atomic=choose.random() < 0.2, fill=True)]),

@@ -122,7 +122,14 @@ FOUND: tuple[Defect, ...] = (
             none known for the race itself; "mm/z3fold: remove buggy use of stale list for
             allocation", df6f0f1d0cf0, Miaohe Lin, v5.19-rc1, removes the reuse altogether""",
         symptom="An assertion that the page is already movable; crashes in compaction.",
-        verdicts=(Verdict.INVARIANT, Verdict.LIST_CORRUPTION, Verdict.USE_AFTER_FREE),
+        verdicts=(
+            Verdict.INVARIANT,
+            Verdict.LIST_CORRUPTION,
+            Verdict.USE_AFTER_FREE,
+            Verdict.DATA_RACE,
+            Verdict.LOCK_MISUSE,
+            Verdict.REFCOUNT,
+        ),
         as_posted=True,
     ),
     Defect(
@@ -159,6 +166,7 @@ FOUND: tuple[Defect, ...] = (
             Verdict.USE_AFTER_FREE,
             Verdict.STALE_HANDLE,
             Verdict.REFCOUNT,
+            Verdict.DATA_RACE,
         ),
         as_posted=True,
     ),

@@ -131,6 +131,7 @@ LATER: tuple[Defect, ...] = (
             Verdict.LOCK_MISUSE,
             Verdict.LOCK_ORDER,
             Verdict.REFCOUNT,
+            Verdict.LIST_CORRUPTION,
         ),
         as_posted=False,
     ),

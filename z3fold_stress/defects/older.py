@@ -52,6 +52,7 @@ OLDER: tuple[Defect, ...] = (
             Verdict.USE_AFTER_FREE,
             Verdict.INVARIANT,
             Verdict.REFCOUNT,
+            Verdict.DATA_RACE,
         ),
         as_posted=False,
     ),

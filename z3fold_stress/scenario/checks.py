@@ -155,9 +155,10 @@ def _check_sizes(places: Sequence[Place]) -> None:
         if place.op.name != "alloc":
             continue
         name, size = place.op.named["obj"], place.op.named["size"]
-        if name in verified and not least <= size <= most:
+        wanting = place if place.op.named["fill"] else verified.get(name)
+        if wanting is not None and not least <= size <= most:
             raise ScenarioError(
-                f"{place}: {size} bytes do not hold a pattern, and {verified[name]} wants one: "
+                f"{place}: {size} bytes do not hold a pattern, and {wanting} wants one: "
                 f"give a size from {least} to {most}"
             )
 
