@@ -11,8 +11,11 @@ having room.
     user       allocates: finds the page, puts an object in, links the page on the LRU
     kswapd     the eviction failed: links the page on the LRU once more
 
+It can be had without a second task: the callback evicts one of two objects, and its free, on a
+page that is on no CPU's list, compacts at once. The other eviction fails; reclaim lists again.
+
 Probably fixed in passing by "z3fold: fix retry mechanism in page reclaim", Vitaly Wool, September
-2019, v5.4-rc1 (inferred). One preemption, one failed eviction.
+2019, v5.4-rc1 (inferred). One failed eviction, no preemption.
 """
 
 from z3fold_stress.scenario import Scenario, op

@@ -11,8 +11,8 @@ what an unlink writes.
 
 Putback does the same.
 
-No fix is known; the code left the kernel with z3fold. Found by reading. One preemption, between
-two stores.
+No fix is known; the code left the kernel with z3fold. Found by reading. The race
+is seen with no preemption; the torn list takes one, between two stores.
 """
 
 from z3fold_stress.scenario import Scenario, op
