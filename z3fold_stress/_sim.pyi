@@ -34,6 +34,7 @@ class Simulator:
         every_access: bool = False,
         coverage: bool = False,
         max_steps: int = 20000,
+        finish_is_audit: bool = False,
     ) -> None: ...
     def begin(
         self,

@@ -15,6 +15,8 @@ cdef inline void op_enter(u32 op, u64 a, u64 b) noexcept nogil:
     barrier()
     t.depth = depth + 1
     barrier()
+    if depth == 0:
+        gate_enter()
 
 
 cdef inline void op_leave() noexcept nogil:
@@ -24,7 +26,9 @@ cdef inline void op_leave() noexcept nogil:
     t.depth = depth
     if depth == 0:
         t.progress += 1
-        if unlikely(t.nr_held | t.preempt_count):
+        if in_sim():
+            gate_left()
+        elif unlikely(t.nr_held | t.preempt_count):
             returned_with_locks()
 
 

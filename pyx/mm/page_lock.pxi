@@ -5,15 +5,12 @@
 cdef inline bint PageLocked(page_t *page) noexcept nogil:
     """Whether this task holds the lock."""
     if in_sim():
-        return held(offset_of(&page.pg_lock)) != NULL
+        return gate_holds(&page.pg_lock)
     return lock_owner(read_once32(&page.pg_lock)) == me
 
 
 cdef bint try_page_lock_in_sim(page_t *page) noexcept nogil:
-    if not gate_trylock(&page.pg_lock, LC_PG, False):
-        return False
-    hold(offset_of(&page.pg_lock), LC_PG)
-    return True
+    return gate_trylock(&page.pg_lock, LC_PG, False)
 
 
 cdef inline bint try_page_lock(page_t *page) noexcept nogil:

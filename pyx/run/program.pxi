@@ -454,6 +454,7 @@ cdef void run_program(const instruction_t *code) noexcept nogil:
     cdef u32 at_ = 0
     cdef u32 code_, flags, k
     cdef i64 y
+    cdef u64 head
     cdef u64 *word
     for k in range(NR_REGISTERS):
         r[k] = 0
@@ -461,15 +462,16 @@ cdef void run_program(const instruction_t *code) noexcept nogil:
         i = code + at_
         gate_progress(at_)
         at_ += 1
-        code_ = i.code                  # once each: a load is a call in the instrumented build
-        flags = i.flags
-        k = i.register & (NR_REGISTERS - 1)
+        head = own_word(i)              # code, flags, register, compare, pool
+        code_ = <u16>head
+        flags = <u16>(head >> 16)
+        k = (head >> 32) & (NR_REGISTERS - 1)
         if code_ >= CODE_LOAD and code_ <= CODE_CAS:
-            word = scratch_word(i.a)
+            word = scratch_word(<i64>own_word(&i.a))
             if code_ == CODE_LOAD:
                 r[k] = load_word(word, flags)
                 continue
-            y = i.b
+            y = <i64>own_word(&i.b)
             if flags & FLAG_REG:
                 y = r[y & (NR_REGISTERS - 1)]
             if code_ == CODE_STORE:
@@ -481,9 +483,9 @@ cdef void run_program(const instruction_t *code) noexcept nogil:
             else:
                 r[k] = cas64(word, <u64>y, <u64>i.c)
         elif code_ == CODE_LOCK:
-            spin_lock(<u32 *>scratch_word(i.a), LC_RAW)
+            spin_lock(<u32 *>scratch_word(<i64>own_word(&i.a)), LC_RAW)
         elif code_ == CODE_UNLOCK:
-            spin_unlock(<u32 *>scratch_word(i.a))
+            spin_unlock(<u32 *>scratch_word(<i64>own_word(&i.a)))
         elif code_ == CODE_TRYLOCK:
             r[k] = spin_trylock(<u32 *>scratch_word(i.a), LC_RAW)
         elif code_ >= CODE_LOCK:

@@ -40,6 +40,11 @@ cdef extern from "sim/sim.h":
     void slots_live "lifetime_slots"(u64 offset, bint live) noexcept nogil
     void payload_begin "sim_payload_begin"(u64 low, u64 high) noexcept nogil
     void payload_end "sim_payload_end"() noexcept nogil
+    void gate_might_sleep "sim_might_sleep"(const char *where, u32 preempt_count) noexcept nogil
+    void gate_no_locks_in "sim_no_locks_in"(u64 start, u64 size) noexcept nogil
+    bint gate_holds "sim_holds"(u32 *lock) noexcept nogil
+    void gate_enter "sim_op_enter"() noexcept nogil
+    void gate_left "sim_op_left"() noexcept nogil
     u32 history_invoke "sim_history_invoke"(u32 object, bint write, u64 value) noexcept nogil
     void history_respond "linear_respond"(u32 operation, u64 value) noexcept nogil
     void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,

@@ -4,6 +4,8 @@
  * An access outside the window costs one comparison; the window is empty while nobody runs. */
 #include "sim.h"
 
+#include <string.h>
+
 #define HERE ((u64)__builtin_return_address(0) - sim.module)
 #define HOOK __attribute__((visibility("hidden")))
 
@@ -147,7 +149,8 @@ HOOK void __tsan_vptr_update(void **p, void *v) { (void)p; (void)v; }
 static inline bool acquires(int order) { return order == 1 || order == 2 || order >= 4; }
 static inline bool releases(int order) { return order >= 3; }
 
-static void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc)
+static inline void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc,
+                                 const u64 *expected)
 {
     struct sim_task *t = sim.running;
     bool write = kind != POINT_LOAD;
@@ -155,6 +158,8 @@ static void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc)
     t->accesses++;
     if (kind == POINT_RMW || is_point(pc))
         sim_point(kind, offset, size, write, 0, pc);
+    if (expected && memcmp(sim.base + offset, expected, size))
+        write = false;                  /* a compare-and-swap that fails has only looked */
     check_lifetime(t, offset, size, write, pc);
     if (write)
         undo_word(offset, size);
@@ -172,7 +177,7 @@ static void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc)
         u64 offset = in_window(p);                                                      \
         u##bits old;                                                                    \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_RMW, order, HERE);                    \
+            atomic_access(offset, bits / 8, POINT_RMW, order, HERE, 0);                 \
         old = *p;                                                                       \
         (void)old;                                                                      \
         return expression;                                                              \
@@ -189,23 +194,24 @@ static void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc)
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_LOAD, order, HERE);                   \
+            atomic_access(offset, bits / 8, POINT_LOAD, order, HERE, 0);                   \
         return __atomic_load_n(p, __ATOMIC_ACQUIRE);                                    \
     }                                                                                   \
     HOOK void __tsan_atomic##bits##_store(volatile u##bits *p, u##bits v, int order)      \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_STORE, order, HERE);                  \
+            atomic_access(offset, bits / 8, POINT_STORE, order, HERE, 0);                  \
         __atomic_store_n(p, v, __ATOMIC_RELEASE);                                       \
     }                                                                                   \
     HOOK int __tsan_atomic##bits##_compare_exchange_strong(                               \
         volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure)      \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
+        u64 wanted = *expected;                                                         \
         (void)failure;                                                                  \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_RMW, order, HERE);                    \
+            atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);           \
         return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,         \
                                            __ATOMIC_RELAXED);                           \
     }                                                                                   \
@@ -213,9 +219,10 @@ static void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc)
         volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure)      \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
+        u64 wanted = *expected;                                                         \
         (void)failure;                                                                  \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_RMW, order, HERE);                    \
+            atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);           \
         return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,         \
                                            __ATOMIC_RELAXED);                           \
     }                                                                                   \

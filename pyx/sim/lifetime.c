@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { V_CORRUPTION = 2, V_USE_AFTER_FREE = 3 };
 enum { SLOTS_SIZE = 64, SLOTS_GUARDED = 44 };   /* what follows is the cache's own */
 
 #define HERE ((u64)__builtin_return_address(0) - sim.module)

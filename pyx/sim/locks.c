@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { V_CORRUPTION = 2, V_USE_AFTER_FREE = 3, V_DEADLOCK = 10, V_LOCK_MISUSE = 12 };
 enum { FAIL_TRYLOCK = 4 };
 enum { POISON32 = 0x6b6b6b6b };
 
@@ -370,4 +369,63 @@ void sim_poison(void *p, int byte, u64 size)
             race_range(offset, size < 128 ? size : 128, true, HERE);
     }
     memset(p, byte, size);
+}
+
+/* --- what a task holds --- */
+
+enum { LC_PG = 1 };
+
+bool sim_holds(u32 *lock)
+{
+    u32 offset = (u32)offset_of(lock);
+
+    for (u32 i = 0; i < sim.running->nr_held; i++)
+        if (sim.running->held[i] == offset)
+            return true;
+    return false;
+}
+
+void sim_might_sleep(const char *where, u32 preempt_count)
+{
+    const struct sim_task *t = sim.running;
+    char text[160];
+
+    if (preempt_count)
+        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, 0, HERE,
+                 "may sleep, but the caller declared that it must not");
+    for (u32 i = 0; i < t->nr_held; i++) {
+        if (t->held_class[i] == LC_PG)
+            continue;                   /* PG_locked sleeps itself */
+        snprintf(text, sizeof(text), "may sleep with the spinlock 0x%x held", t->held[i]);
+        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, t->held[i], HERE, text);
+    }
+}
+
+void sim_no_locks_in(u64 start, u64 size)
+{
+    const struct sim_task *t = sim.running;
+
+    for (u32 i = 0; i < t->nr_held; i++)
+        if (t->held[i] >= start && t->held[i] < start + size)
+            sim_fail(V_LOCK_MISUSE, "check_no_locks_in", 0, 0, t->held[i], HERE,
+                     "memory is freed with a lock held in it");
+}
+
+void sim_op_enter(void)
+{
+    if (sim.window)
+        sim.running->held_before = sim.running->nr_held;
+}
+
+/* Locks that the program itself took before stay held; those of the operation must be gone. */
+void sim_op_left(void)
+{
+    const struct sim_task *t = sim.running;
+    char text[120];
+
+    if (likely(t->nr_held <= t->held_before))
+        return;
+    snprintf(text, sizeof(text), "an operation returned with %u locks held, the last is 0x%x",
+             t->nr_held - t->held_before, t->held[t->nr_held - 1]);
+    sim_fail(V_LOCK_MISUSE, "op_leave", 0, 0, t->held[t->nr_held - 1], HERE, text);
 }

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { V_DATA_RACE = 1 };
 enum { CLOCK_BITS = 25, MAX_SYNC = 16384, MAX_SHARED = 4096 };
 #define CLOCK_MASK ((1u << CLOCK_BITS) - 1)
 #define SHARED 0xffffffffu

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { V_DEADLOCK = 10, V_LIVELOCK = 11, V_ORPHANED_LOCK = 17, V_CRASH = 19 };
 
 struct sim sim;
 
@@ -400,7 +399,7 @@ static void task_reset(u32 i)
     sim.ready[i] = READY;
     t->woken = 0;
     t->payload = t->known_race = 0;
-    t->nr_held = 0;
+    t->nr_held = t->held_before = 0;
     t->accesses = 0;
     t->program_at = t->furthest = 0;
 }

@@ -45,6 +45,12 @@ enum point_kind {
     POINT_WORK,                 /* until the queue at this list head has an item */
 };
 
+/* Verdict of base/layout.pxi: those that are reached here. */
+enum {
+    V_DATA_RACE = 1, V_CORRUPTION = 2, V_USE_AFTER_FREE = 3, V_DEADLOCK = 10, V_LIVELOCK = 11,
+    V_LOCK_MISUSE = 12, V_SLEEP_IN_ATOMIC = 14, V_ORPHANED_LOCK = 17, V_CRASH = 19,
+};
+
 enum decision { DECIDE_DIE = 32 };      /* below: an injected failure, Fault */
 
 enum ending {
@@ -71,6 +77,7 @@ struct sim_task {
     u8 payload;                 /* inside a payload: accesses to frames are held to [low, high) */
     u8 mortal;                  /* may be killed, where deaths are a choice */
     u8 nr_held;
+    u8 held_before;             /* locks held when its operation began */
     u32 index;
     u32 size;                   /* of the pending operation's memory */
     u64 object;                 /* its offset in the arena */
@@ -182,6 +189,7 @@ struct sim {
     /* sizes of the arena's parts */
     u64 arena_size;
     u64 frames, frames_end, slots, slots_end, scratch;
+    bool finish_is_audit;       /* it says nothing about scratch words */
     u64 audited_from;           /* what lies before are scratch words: the audit has no say */
     u64 module;                 /* load address of the extension: sites are offsets from it */
 };
@@ -212,6 +220,11 @@ void sim_progress(u32 at);
 void sim_look_away(void);
 void sim_look_again(void);
 void sim_remember(u64 *word);
+void sim_might_sleep(const char *where, u32 preempt_count);
+void sim_no_locks_in(u64 start, u64 size);
+bool sim_holds(u32 *lock);
+void sim_op_enter(void);
+void sim_op_left(void);
 void sim_payload_begin(u64 low, u64 high);
 void sim_payload_end(void);
 void sim_data_race(int reason);

@@ -39,6 +39,11 @@ cdef extern from *:
     void slots_live "z3f_nothing"(u64 offset, bint live) noexcept nogil
     void payload_begin "z3f_nothing"(u64 low, u64 high) noexcept nogil
     void payload_end "z3f_nothing"() noexcept nogil
+    void gate_might_sleep "z3f_nothing"(const char *where, u32 preempt_count) noexcept nogil
+    void gate_no_locks_in "z3f_nothing"(u64 start, u64 size) noexcept nogil
+    bint gate_holds "z3f_no"(u32 *lock) noexcept nogil
+    void gate_enter "z3f_nothing"() noexcept nogil
+    void gate_left "z3f_nothing"() noexcept nogil
     u32 history_invoke "z3f_no"(u32 object, bint write, u64 value) noexcept nogil
     void history_respond "z3f_unused"(u32 operation, u64 value) noexcept nogil
 

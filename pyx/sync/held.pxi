@@ -52,7 +52,10 @@ cdef void held_sample(held_t *h) noexcept nogil:
 
 
 cdef held_t *find_held(u64 lock) noexcept nogil:
-    cdef i32 i = <i32>current.nr_held - 1
+    cdef i32 i
+    if in_sim():
+        return NULL                     # who asks goes to the gate
+    i = <i32>current.nr_held - 1
     while i >= 0:
         if current.held[i].lock == lock:
             return &current.held[i]
@@ -84,6 +87,9 @@ cdef inline void let_go(held_t *h) noexcept nogil:
 cdef inline void might_sleep(const char *where) noexcept nogil:
     """The kernel's debug check: called where a function may sleep."""
     cdef u32 i
+    if in_sim():
+        gate_might_sleep(where, current.preempt_count)
+        return
     if unlikely(current.preempt_count != 0):
         verdict(V_SLEEP_IN_ATOMIC, where, 0, 0, 0,
                 "may sleep, but the caller declared that it must not (preempt count %llu)",
@@ -108,6 +114,9 @@ cdef inline void preempt_enable() noexcept nogil:
 cdef void check_no_locks_in(u64 start, u64 size) noexcept nogil:
     """Memory is about to be freed: this task must hold no lock in it."""
     cdef u32 i
+    if in_sim():
+        gate_no_locks_in(start, size)
+        return
     for i in range(current.nr_held):
         if current.held[i].lock >= start and current.held[i].lock < start + size:
             verdict(V_LOCK_MISUSE, "check_no_locks_in", page_of_address(start), 0,

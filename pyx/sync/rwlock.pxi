@@ -25,7 +25,6 @@ cdef void read_lock(u32 *lock, int lock_class) noexcept nogil:
     cdef u32 word
     if in_sim():
         gate_read_lock(lock, lock_class)
-        hold(offset_of(lock), lock_class).reader = 1
         return
     gate()
     word = read_once32(lock)
@@ -35,12 +34,11 @@ cdef void read_lock(u32 *lock, int lock_class) noexcept nogil:
 
 
 cdef void read_unlock(u32 *lock) noexcept nogil:
-    cdef held_t *h = held(offset_of(lock))
+    cdef held_t *h
     if in_sim():
         gate_read_unlock(lock)
-        if h != NULL:
-            let_go(h)
         return
+    h = held(offset_of(lock))
     if unlikely(h == NULL or not h.reader):
         bug(V_LOCK_MISUSE, "read_unlock", 0, 0, offset_of(lock),
             "read_unlock by a task that does not read (lock word 0x%llx)", read_once32(lock))
@@ -69,7 +67,6 @@ cdef void write_lock(u32 *lock, int lock_class) noexcept nogil:
     cdef u32 word
     if in_sim():
         gate_write_lock(lock, lock_class)
-        hold(offset_of(lock), lock_class)
         return
     gate()
     if held(offset_of(lock)) != NULL:
@@ -91,12 +88,11 @@ cdef void write_lock(u32 *lock, int lock_class) noexcept nogil:
 
 
 cdef void write_unlock(u32 *lock) noexcept nogil:
-    cdef held_t *h = held(offset_of(lock))
+    cdef held_t *h
     if in_sim():
         gate_write_unlock(lock)
-        if h != NULL:
-            let_go(h)
         return
+    h = held(offset_of(lock))
     if unlikely(h == NULL or h.reader or read_once32(lock) != me):
         bug(V_LOCK_MISUSE, "write_unlock", 0, 0, offset_of(lock),
             "write_unlock by a task that does not write (lock word 0x%llx)", read_once32(lock))

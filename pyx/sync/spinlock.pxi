@@ -210,7 +210,6 @@ cdef inline void spin_lock_init(u32 *lock) noexcept nogil:
 cdef void spin_lock_slow(u32 *lock, int lock_class) noexcept nogil:
     if in_sim():
         gate_lock(lock, lock_class)
-        hold(offset_of(lock), lock_class)
         return
     gate()
     if lock_kind != KIND_TTAS:
@@ -251,10 +250,7 @@ cdef bint queued_trylock(u32 *lock, int lock_class) noexcept nogil:
 
 cdef bint spin_trylock_slow(u32 *lock, int lock_class) noexcept nogil:
     if in_sim():
-        if not gate_trylock(lock, lock_class, True):
-            return False
-        hold(offset_of(lock), lock_class)
-        return True
+        return gate_trylock(lock, lock_class, True)
     gate()
     if should_fail(FAIL_TRYLOCK):
         return False
@@ -281,13 +277,12 @@ cdef void not_my_lock(u32 *lock, u32 word) noexcept nogil:
 
 cdef void spin_unlock_slow(u32 *lock) noexcept nogil:
     cdef u32 word
-    cdef held_t *h = held(offset_of(lock))
+    cdef held_t *h
     if in_sim():
         gate_unlock(lock)
-        if h != NULL:
-            let_go(h)
         return
     word = read_once32(lock)
+    h = held(offset_of(lock))
     if h == NULL or lock_owner(word) != me:
         not_my_lock(lock, word)
     if lock_kind == KIND_MCS:

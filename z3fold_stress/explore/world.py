@@ -19,6 +19,9 @@ from z3fold_stress.verdicts import Verdict
 
 __all__ = ["MAX_STEPS", "World"]
 
+_ALLOCATORS = frozenset(("drain", "probe", "free_all", "audit"))
+"""What a finish may do that has nothing to do after an execution on scratch words alone."""
+
 MAX_STEPS = 20_000
 """Schedule points after which an execution is given up, unless it is asked for more."""
 
@@ -85,6 +88,7 @@ class World:
                 every_access,
                 coverage,
                 max_steps,
+                all(one.name in _ALLOCATORS for one in scenario.finish),
             )
 
     def actor(self, task: int) -> str:
