@@ -70,11 +70,22 @@ cdef extern from *:
     #if defined(Z3F_SIM) && defined(__x86_64__)
     static inline uint64_t z3f_own(const void *p) {
         uint64_t value;
-        __asm__("movq %1, %0" : "=r"(value) : "m"(*(const uint64_t *)p));
+        __asm__ volatile("movq %1, %0" : "=r"(value) : "m"(*(const uint64_t *)p));
         return value;
+    }
+    static inline void z3f_own_store(void *p, uint64_t value) {
+        __asm__ volatile("movq %1, %0" : "=m"(*(uint64_t *)p) : "r"(value));
     }
     #else
     static inline uint64_t z3f_own(const void *p) { return *(const uint64_t *)p; }
+    static inline void z3f_own_store(void *p, uint64_t value) { *(uint64_t *)p = value; }
+    #endif
+    #if defined(Z3F_SIM)
+    #define z3f_reads(p, n) sim_reads((p), (n))
+    #define z3f_writes(p, n) sim_writes((p), (n))
+    #else
+    #define z3f_reads(p, n) ((void)0)
+    #define z3f_writes(p, n) ((void)0)
     #endif
     #if defined(Z3F_SIM)
     static inline void z3f_pause(void) { }
@@ -142,6 +153,9 @@ cdef extern from *:
     void memset "z3f_memset"(void *to, int byte, u64 size) noexcept nogil
     void poison_memory "z3f_poison"(void *to, int byte, u64 size) noexcept nogil
     u64 own_word "z3f_own"(const void *p) noexcept nogil
+    void store_own_word "z3f_own_store"(void *p, u64 value) noexcept nogil
+    void reads_range "z3f_reads"(const void *p, u64 size) noexcept nogil
+    void writes_range "z3f_writes"(void *p, u64 size) noexcept nogil
     i64 first_different "z3f_first_different"(const u64 *word, int words, u64 value) noexcept nogil
     void BUILD_BUG_ON "z3f_BUILD_BUG_ON"(bint) noexcept nogil
     void sched_yield() noexcept nogil

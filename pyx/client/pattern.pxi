@@ -3,6 +3,7 @@
 
 cdef enum:
     MIN_PAYLOAD = 16
+    LINE = 8                            # words
 
 cdef u64 PATTERN_STEP = <u64>0x9E3779B97F4A7C15
 
@@ -21,11 +22,14 @@ cdef void fill_pattern(u64 address, u32 id, u32 owner, u32 size, u32 version) no
     cdef u64 value = tag
     cdef u32 i
     cdef u32 words = size >> 3
-    word[0] = pattern_head(id, owner, size)
-    word[1] = tag
+    writes_range(word, 16)
+    store_own_word(word, pattern_head(id, owner, size))
+    store_own_word(word + 1, tag)
     for i in range(2, words):
+        if i % LINE == 2:               # told by the line: another task may come between two
+            writes_range(word + i, 8 * (LINE if words - i > LINE else words - i))
         value += PATTERN_STEP
-        word[i] = value
+        store_own_word(word + i, value)
     value += PATTERN_STEP
     memcpy(word + words, &value, size & 7)
 
@@ -39,11 +43,14 @@ cdef i64 verify_pattern(const char *payload, u32 id, u32 size, u32 version) noex
     cdef u32 i
     cdef u32 words = size >> 3
     cdef u64 owner_bits = <u64>0xff << 32
-    wrong = (word[0] ^ pattern_head(id, 0, size)) & ~owner_bits
-    wrong |= word[1] ^ tag
+    reads_range(word, 16)
+    wrong = (own_word(word) ^ pattern_head(id, 0, size)) & ~owner_bits
+    wrong |= own_word(word + 1) ^ tag
     for i in range(2, words):
+        if i % LINE == 2:
+            reads_range(word + i, 8 * (LINE if words - i > LINE else words - i))
         value += PATTERN_STEP
-        wrong |= word[i] ^ value
+        wrong |= own_word(word + i) ^ value
     tail = 0
     value += PATTERN_STEP
     memcpy(&tail, word + words, size & 7)

@@ -149,7 +149,7 @@ HOOK void __tsan_vptr_update(void **p, void *v) { (void)p; (void)v; }
 static inline bool acquires(int order) { return order == 1 || order == 2 || order >= 4; }
 static inline bool releases(int order) { return order >= 3; }
 
-static inline void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc,
+static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc,
                                  const u64 *expected)
 {
     struct sim_task *t = sim.running;

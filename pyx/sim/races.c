@@ -274,11 +274,48 @@ static inline void access_granule(u64 g, u32 from, u32 size, bool write, u32 pc)
     }
 }
 
+/* Whole granules that were only ever touched as a whole, and whose story is simple: what copies
+ * of pages and payloads are made of. Returns where something else begins. */
+static u64 plain_granules(u64 offset, u64 end, bool write, u32 pc)
+{
+    u32 task = sim.running->index;
+    const u32 *now = clock_of(task);
+    u32 e = task << CLOCK_BITS | now[task];
+
+    for (; offset + 8 <= end; offset += 8) {
+        struct cell *c = &cells[offset >> 3];
+
+        if (unlikely(shape[offset >> 3] != 8 && shape[offset >> 3] != 0)
+                || unlikely(c->w && !ordered(c->w, now)))
+            return offset;
+        if (unlikely(c->r && (c->r == SHARED || !ordered(c->r, now))))
+            return offset;
+        shape[offset >> 3] = 8;
+        if (write) {
+            c->w = e;
+            c->w_pc = pc;
+            c->r = 0;
+        } else {
+            c->r = e;
+            c->r_pc = pc;
+        }
+    }
+    return offset;
+}
+
 void race_range(u64 offset, u64 size, bool write, u64 pc)
 {
     u64 end = offset + size;
 
     while (offset < end) {
+        if ((offset & 7) == 0 && end - offset >= 8 && !sim.coverage_on) {
+            u64 next = plain_granules(offset, end, write, (u32)pc);
+
+            if (next != offset) {
+                offset = next;
+                continue;
+            }
+        }
         u32 from = offset & 7;
         u32 n = end - offset < 8 - from ? (u32)(end - offset) : 8 - from;
 

@@ -173,7 +173,7 @@ static void nobody_can_go_on(void)
              sim.task[first].object, sim.task[first].pc, text);
 }
 
-static void too_many_steps(void)
+void sim_too_many_steps(void)
 {
     char text[120];
 
@@ -246,7 +246,7 @@ static u32 default_choice(const u8 *list, u32 n, int at, const struct sim_task *
     return 0;
 }
 
-static struct sim_task *choose(struct sim_task *running)
+struct sim_task *sim_choose(struct sim_task *running)
 {
     u8 list[SIM_TASKS];
     int at;
@@ -269,74 +269,47 @@ static struct sim_task *choose(struct sim_task *running)
     return &sim.task[list[chosen]];
 }
 
-/* The host's idea of who runs. */
-static inline void enter(struct sim_task *t)
+/* Whatever is not the plain case: set-up and finish, the way to the first point, deaths,
+ * recording, strategies that want to know what is done. */
+void sim_point_unusual(struct sim_task *t)
 {
-    sim.running = t;
-    *sim.host.current = t->context;
-    *sim.host.me = t->index + 1;
-}
-
-static void go_to(struct sim_task *from, struct sim_task *to)
-{
-    enter(to);
-    fiber_switch(&from->sp, to->sp);
-}
-
-/* Synchronisation operations count, accesses do not: the limit is the same for any granularity. */
-static inline void count_step(int kind)
-{
-    if (kind > POINT_STORE && unlikely(++sim.steps > sim.max_steps))
-        too_many_steps();
-}
-
-void sim_point(int kind, u64 object, u32 size, bool writes, u64 seen, u64 pc)
-{
-    struct sim_task *t = sim.running;
     struct sim_task *next;
 
-    t->kind = (u8)kind;
-    sim.ready[t->index] = kind >= POINT_LOCK ? READY_MAYBE : READY;
-    t->object = object;
-    t->size = size;
-    t->writes = writes;
-    t->seen = seen;
-    t->pc = pc;
     if (unlikely(sim.alone)) {
-        if (kind >= POINT_LOCK && !sim_can_go(t)) {
-            if (kind == POINT_WORK) {
+        if (t->kind >= POINT_LOCK && !sim_can_go(t)) {
+            if (t->kind == POINT_WORK) {
                 t->woken = 1;
                 return;
             }
             nobody_can_go_on();
         }
-        count_step(kind);
+        sim_count_step(t->kind);
         if (sim.recording)
-            trace_event(kind, object, size, pc, 0, 0);
+            trace_event(t->kind, t->object, t->size, t->pc, 0, 0);
         return;
     }
     if (unlikely(starting)) {
         if (start_clock[t->index] ? t->accesses < start_clock[t->index]
-                                  : sim.strategy == &strategy_replay && kind <= POINT_STORE) {
+                                  : sim.strategy == &strategy_replay && t->kind <= POINT_STORE) {
             if (sim.recording)
-                trace_event(kind, object, size, pc, 0, 0);
+                trace_event(t->kind, t->object, t->size, t->pc, 0, 0);
             return;
         }
-        if (kind <= POINT_STORE)
+        if (t->kind <= POINT_STORE)
             take(t->index, t->accesses, 255, 0);
         fiber_switch(&t->sp, main_sp);
     } else {
-        count_step(kind);
+        sim_count_step(t->kind);
         if (unlikely(sim.death_left && t->mortal) && sim.strategy->decide(DECIDE_DIE))
             die_here(t);
-        next = choose(t);
+        next = sim_choose(t);
         if (next != t)
-            go_to(t, next);
+            sim_go_to(t, next);
     }
     if (sim.strategy->executed)
         sim.strategy->executed(t->index);
     if (unlikely(sim.recording))
-        trace_event(kind, object, size, pc, 0, 0);
+        trace_event(t->kind, t->object, t->size, t->pc, 0, 0);
 }
 
 static void die_here(struct sim_task *t)
@@ -350,8 +323,8 @@ static void die_here(struct sim_task *t)
         trace_event(EVENT_DIE, 0, 0, t->pc, 0, 0);
     t->state = TASK_KILLED;
     sim.ready[t->index] = READY_NOT;
-    next = choose(t);
-    enter(next);
+    next = sim_choose(t);
+    sim_becomes(next);
     fiber_switch(&dropped, next->sp);
     __builtin_unreachable();
 }
@@ -384,8 +357,8 @@ static void task_main(void)
     t->kind = POINT_NONE;
     if (starting || sim.alone)
         to_main();
-    next = choose(t);
-    enter(next);
+    next = sim_choose(t);
+    sim_becomes(next);
     fiber_switch(&dropped, next->sp);
 }
 
@@ -406,7 +379,7 @@ static void task_reset(u32 i)
 
 static void run_from_main(struct sim_task *t)
 {
-    enter(t);
+    sim_becomes(t);
     in_fiber = true;
     fiber_switch(&main_sp, t->sp);
     in_fiber = false;
@@ -415,7 +388,7 @@ static void run_from_main(struct sim_task *t)
 /* Set-up and finish: one task by itself. sim.ending is END_NONE, or why it was left. */
 void sim_run_alone(u32 task)
 {
-    sim.alone = true;
+    sim.alone = sim.unusual = true;
     task_reset(task);
     sim.steps = sim.progress_step = 0;
     run_from_main(&sim.task[task]);
@@ -424,10 +397,10 @@ void sim_run_alone(u32 task)
 
 static void first_choice(void)
 {
-    struct sim_task *first = choose(NULL);
+    struct sim_task *first = sim_choose(NULL);
     void *dropped;
 
-    enter(first);
+    sim_becomes(first);
     fiber_switch(&dropped, first->sp);
 }
 
@@ -451,9 +424,11 @@ void sim_execute(void)
                 start_clock[sim.script[i].task] = sim.script[i].at;
     }
     starting = true;
+    sim.unusual = true;
     for (u32 i = 0; i < sim.nr_tasks && sim.ending == END_NONE; i++)
         run_from_main(&sim.task[i]);
     starting = false;
+    sim.unusual = sim.recording || sim.strategy->executed || sim.death_budget;
     if (sim.strategy == &strategy_replay)
         memset(start_clock, 0, sizeof(start_clock[0]) * sim.nr_tasks);
     if (sim.ending != END_NONE)

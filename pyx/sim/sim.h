@@ -163,6 +163,7 @@ struct sim {
     struct sim_host host;
     /* an execution's outcome */
     u8 ending;
+    bool unusual;               /* a point is more than a choice */
     bool alone;                 /* set-up or finish: one task, no choices */
     struct sim_verdict verdict;
     u32 order_edge;             /* 1 + the edge that closed a cycle of lock classes, or 0 */
@@ -201,7 +202,9 @@ int sim_start(void *arena, u64 arena_size, u64 window);
 void sim_stop(void);
 void sim_run_alone(u32 task);
 void sim_execute(void);
-void sim_point(int kind, u64 object, u32 size, bool writes, u64 seen, u64 pc);
+void sim_point_unusual(struct sim_task *t);
+struct sim_task *sim_choose(struct sim_task *running);
+_Noreturn void sim_too_many_steps(void);
 bool sim_decide(u32 what, u64 pc);
 _Noreturn void sim_end(int ending);
 _Noreturn void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
@@ -369,6 +372,52 @@ void linear_initial(u32 object, u64 value);
 u32 linear_invoke(u32 task, u32 object, bool write, u64 value);
 void linear_respond(u32 operation, u64 value);
 bool linear_check(char *text, u32 size);
+
+/* The host's idea of who runs. */
+static inline void sim_becomes(struct sim_task *t)
+{
+    sim.running = t;
+    *sim.host.current = t->context;
+    *sim.host.me = t->index + 1;
+}
+
+static inline void sim_go_to(struct sim_task *from, struct sim_task *to)
+{
+    sim_becomes(to);
+    fiber_switch(&from->sp, to->sp);
+}
+
+/* Synchronisation operations count, accesses do not: the limit is the same for any granularity. */
+static inline void sim_count_step(int kind)
+{
+    if (kind > POINT_STORE && unlikely(++sim.steps > sim.max_steps))
+        sim_too_many_steps();
+}
+
+/* A task is about to do this; it goes on when it is chosen. Inlined into whoever calls: after a
+ * switch each return is one that the processor did not foresee. */
+static inline __attribute__((always_inline)) void sim_point(int kind, u64 object, u32 size,
+                                                            bool writes, u64 seen, u64 pc)
+{
+    struct sim_task *t = sim.running;
+    struct sim_task *next;
+
+    t->kind = (u8)kind;
+    sim.ready[t->index] = kind >= POINT_LOCK ? READY_MAYBE : READY;
+    t->object = object;
+    t->size = size;
+    t->writes = writes;
+    t->seen = seen;
+    t->pc = pc;
+    if (unlikely(sim.unusual)) {
+        sim_point_unusual(t);
+        return;
+    }
+    sim_count_step(kind);
+    next = sim_choose(t);
+    if (next != t)
+        sim_go_to(t, next);
+}
 
 static inline u64 sim_random(void)
 {

@@ -5,6 +5,9 @@
 #include "sim.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 1 };                     /* in an offset, which is a multiple of 8 */
 
 struct undo *undo_next, *undo_end;
 static struct undo *undo_start;
@@ -22,17 +25,22 @@ void undo_grow(void)
     undo_end = bigger + room;
 }
 
+/* A range: its bytes, then an entry that says where they go; read backwards. */
 void undo_range(u64 offset, u64 size)
 {
-    u64 at = offset & ~7ull;
+    u64 start = offset & ~7ull;
+    u64 bytes = (offset + size - start + 15) & ~15ull;
+    u64 entries = bytes / sizeof(struct undo);
 
-    for (; at < offset + size; at += 8) {
-        if (unlikely(undo_next == undo_end))
-            undo_grow();
-        undo_next->offset = at;
-        undo_next->old = *(u64 *)(sim.base + at);
-        undo_next++;
-    }
+    if (start + bytes > sim.arena_size)
+        bytes = sim.arena_size - start;
+    while (unlikely((u64)(undo_end - undo_next) < entries + 1))
+        undo_grow();
+    memcpy(undo_next, sim.base + start, bytes);
+    undo_next += entries;
+    undo_next->offset = start | BLOCK;
+    undo_next->old = bytes;
+    undo_next++;
 }
 
 void undo_reset(void)
@@ -41,7 +49,15 @@ void undo_reset(void)
 
     while (u != undo_start) {
         u--;
-        *(u64 *)(sim.base + u->offset) = u->old;
+        if (unlikely(u->offset & BLOCK)) {
+            u64 bytes = u->old;
+            u64 start = u->offset & ~(u64)BLOCK;
+
+            u -= (bytes + 15) / sizeof(struct undo);
+            memcpy(sim.base + start, u, bytes);
+        } else {
+            *(u64 *)(sim.base + u->offset) = u->old;
+        }
     }
     undo_next = undo_start;
 }
@@ -54,8 +70,14 @@ void undo_mark(void)
 /* Whether anything from this offset on was written to. */
 bool undo_touches(u64 offset)
 {
-    for (const struct undo *u = undo_start; u != undo_next; u++)
-        if (u->offset >= offset)
+    const struct undo *u = undo_next;
+
+    while (u != undo_start) {
+        u--;
+        if ((u->offset & ~(u64)BLOCK) >= offset)
             return true;
+        if (u->offset & BLOCK)
+            u -= (u->old + 15) / sizeof(struct undo);
+    }
     return false;
 }
