@@ -35,6 +35,7 @@ class Simulator:
         coverage: bool = False,
         max_steps: int = 20000,
         finish_is_audit: bool = False,
+        deadlock_ok: bool = False,
     ) -> None: ...
     def begin(
         self,

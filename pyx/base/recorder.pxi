@@ -16,6 +16,7 @@ cdef inline void op_enter(u32 op, u64 a, u64 b) noexcept nogil:
     t.depth = depth + 1
     barrier()
     if depth == 0:
+        t.held_before = t.nr_held | t.preempt_count << 16
         gate_enter()
 
 
@@ -28,7 +29,7 @@ cdef inline void op_leave() noexcept nogil:
         t.progress += 1
         if in_sim():
             gate_left()
-        elif unlikely(t.nr_held | t.preempt_count):
+        elif unlikely((t.nr_held | t.preempt_count << 16) != t.held_before):
             returned_with_locks()
 
 

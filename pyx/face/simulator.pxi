@@ -122,6 +122,7 @@ cdef extern from "sim/sim.h":
         u64 slots
         u64 slots_end
         u64 scratch
+        bint deadlock_ok
         bint finish_is_audit
         u64 audited_from
         u64 module
@@ -393,10 +394,12 @@ cdef class Simulator:
         return None
 
     def configure(self, dict faults, u32 deaths, bint races=True, bint every_access=False,
-                  bint coverage=False, u32 max_steps=20000, bint finish_is_audit=False):
+                  bint coverage=False, u32 max_steps=20000, bint finish_is_audit=False,
+                  bint deadlock_ok=False):
         """Budgets of an execution: faults {number: how many}, deaths; what is looked at.
         finish_is_audit: the finish has nothing to do where only scratch words were written."""
         sim.finish_is_audit = finish_is_audit
+        sim.deadlock_ok = deadlock_ok
         memset(&sim.fault_budget[0], 0, 32)
         for number, budget in faults.items():
             sim.fault_budget[number] = budget

@@ -132,9 +132,11 @@ cdef map_t *my_map(u64 handle) noexcept nogil:
 
 cdef void alloc_named(pool_t *pool, object_t *o, u32 size, int gfp, bint fill) noexcept nogil:
     """Nobody else sees the object before it is filled, if it is to be."""
+    cdef u32 operation
     if not claim_object(o):
         return
     if o.state == OBJECT_EMPTY:
+        operation = history_invoke(object_id(o), True, fill)
         o.owner = me
         o.size = size
         o.version = 0
@@ -144,14 +146,19 @@ cdef void alloc_named(pool_t *pool, object_t *o, u32 size, int gfp, bint fill) n
             write_once32(&o.state, OBJECT_LIVE)
         else:
             o.owner = 0
+        history_respond(operation, fill)
     release_object(o)
 
 
 cdef void fill_named(pool_t *pool, object_t *o) noexcept nogil:
+    cdef u32 operation, version
     if not claim_object(o):
         return
     if o.state == OBJECT_LIVE:
+        version = o.version + 1
+        operation = history_invoke(object_id(o), True, version)
         fill_object(pool, o)
+        history_respond(operation, version)
     release_object(o)
 
 

@@ -2,6 +2,7 @@
  * found, or the strategy has seen all, or the budget is used up. */
 #include "sim.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -41,10 +42,23 @@ static void judge(void)
     char text[160];
 
     for (u32 i = 0; i < sim.nr_tasks; i++)
-        if (sim.task[i].state == TASK_KILLED) {
-            sim_totals.deaths++;
+        if (sim.task[i].state == TASK_KILLED || (sim.deadlock_ok
+                && sim.task[i].state == TASK_WAITING && !sim.task[i].daemon)) {
+            sim_totals.deaths += sim.task[i].state == TASK_KILLED;
             return;                     /* it left what it was at half done */
         }
+    for (u32 i = 0; i < sim.nr_tasks; i++) {
+        struct sim_task *t = &sim.task[i];
+
+        if (t->state != TASK_FINISHED || t->nr_held == 0)
+            continue;
+        sim.running = t;
+        snprintf(text, sizeof(text), "task %u ends with the lock 0x%x held", i + 1, t->held[0]);
+        sim_report(V_LOCK_MISUSE, "end", 0, 0, t->held[0], text);
+        sim.verdict.pc = t->held_pc[0];
+        sim.ending = END_VERDICT;
+        return;
+    }
     if (!linear_check(text, sizeof(text))) {
         sim_report(V_CORRUPTION, "linearizability", 0, 0, 0, text);
         sim.ending = END_VERDICT;

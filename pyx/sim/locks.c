@@ -194,9 +194,10 @@ void sim_read_unlock(u32 *lock, u64 pc)
 
     step();
     sim_point(POINT_READ_UNLOCK, offset, 4, true, 0, pc);
-    if (word_at(offset) < READER)
+    lifetime_check(offset, 4, true, pc);
+    if (!sim_holds(lock) || word_at(offset) < READER)
         sim_fail(V_LOCK_MISUSE, "read_unlock", 0, 0, offset, pc,
-                 "read_unlock of a lock that nobody reads");
+                 "read_unlock of a lock that it does not read");
     if (sim.races)
         race_release(offset);
     set_word(offset, word_at(offset) - READER);

@@ -118,6 +118,8 @@ static void nobody_can_go_on(void)
     int next, n = 0, steps;
     bool orphaned = false;
 
+    if (sim.deadlock_ok && !sim.alone)
+        sim_end(END_DONE);
     if (sim.alone) {
         snprintf(text, sizeof(text), "it waits at 0x%llx, and nobody else runs",
                  (unsigned long long)sim.running->object);
@@ -468,9 +470,11 @@ static void crashed(int signal, void *address)
 
     if (fiber_on_guard(address))
         snprintf(text, sizeof(text), "the task's stack overflowed");
+    else if ((u64)((char *)address - sim.base) + (1u << 30) < sim.arena_size + (2u << 30))
+        snprintf(text, sizeof(text), "signal %d: the subject followed a wild offset, %lld",
+                 signal, (long long)((char *)address - sim.base));
     else
-        snprintf(text, sizeof(text), "signal %d: the subject followed a wild address "
-                 "(arena offset %lld)", signal, (long long)((char *)address - sim.base));
+        snprintf(text, sizeof(text), "signal %d: the subject followed a wild address", signal);
     report(V_CRASH, "signal", 0, 0, 0, sim.running->pc, text);
     sim.ending = END_VERDICT;
     /* Leaves the signal stack for good: SA_NODEFER, and the next signal starts it anew. */

@@ -190,6 +190,7 @@ struct sim {
     /* sizes of the arena's parts */
     u64 arena_size;
     u64 frames, frames_end, slots, slots_end, scratch;
+    bool deadlock_ok;           /* an execution may end with everybody waiting */
     bool finish_is_audit;       /* it says nothing about scratch words */
     u64 audited_from;           /* what lies before are scratch words: the audit has no say */
     u64 module;                 /* load address of the extension: sites are offsets from it */

@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from z3fold_stress.errors import SettingsError
-from z3fold_stress.explore.world import World
 from z3fold_stress.findings import Finding, gather
-from z3fold_stress.findings.finding import design_of
+from z3fold_stress.findings.finding import world_of
 from z3fold_stress.findings.shrink import Flip
 from z3fold_stress.report import report_text
 
@@ -19,7 +18,7 @@ __all__ = ["finding_report", "save_finding", "save_findings"]
 
 def finding_report(finding: Finding, *, flip: Flip | None = None, saved: str = "") -> str:
     """The text report of a finding, which is done once more for it."""
-    with World(finding.scenario, design_of(finding), max_steps=finding.max_steps) as world:
+    with world_of(finding) as world:
         evidence = gather(world, finding.schedule, finding.lead)
         return report_text(world, finding, evidence, flip=flip, saved=saved)
 

@@ -112,6 +112,7 @@ class _Turn:
     length: int = FIRST_SLICE
     done: bool = False
     slot: int = 0
+    limited: int = 0
 
 
 def explore(
@@ -251,7 +252,8 @@ def _one_turn(
             break
         if stop == "exhausted":
             turn.done = True
-            tally.claims.append(arm.claim)
+            if not turn.limited and not totals["limited"]:
+                tally.claims.append(arm.claim)
             break
         if stop == "lost":
             raise RuntimeError(f"{arm.name}: an execution did not repeat its prefix")
@@ -262,6 +264,7 @@ def _one_turn(
     totals = simulator.totals()
     tally.steps += totals["steps"]
     tally.limited += totals["limited"]
+    turn.limited += totals["limited"]
     tally.promoted = totals["promoted"]
     tally.by_arm[arm.name] = tally.by_arm.get(arm.name, 0) + totals["executions"]
     if arm.exhaustive and not turn.done:

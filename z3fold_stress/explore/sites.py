@@ -89,7 +89,7 @@ def _ask(pcs: list[int]) -> dict[int, tuple[Site, ...]]:
 def subject_site(chain: tuple[Site, ...]) -> Site:
     """The innermost line that is not of the layers below (lists, locks, atomics)."""
     for site in chain:
-        if site.file and not site.file.startswith(_LAYERS_BELOW):
+        if "/" in site.file and not site.file.startswith(_LAYERS_BELOW):
             return site
     return chain[0] if chain else Site("?", "", 0)
 

@@ -42,6 +42,7 @@ class World:
         self.scenario = scenario
         self.design = design
         self.max_steps = max_steps
+        self.races = races
         self.compiled: CompiledScenario = compile_scenario(scenario)
         arena = dict(scenario.arena)
         self.settings = ArenaSettings(
@@ -68,27 +69,36 @@ class World:
             ],
             self.compiled.finish,
         )
+        try:
+            self._prepare(coverage, every_access)
+        except BaseException:
+            self.simulator.close()  # a process has one simulator at a time
+            raise
+
+    def _prepare(self, coverage: bool, every_access: bool) -> None:
+        scenario, deaths = self.scenario, self.scenario.deaths
         kworkers = [
             (number, actor.kworker, INSTRUCTION.unpack_from(actor.program)[4])
             for number, actor in enumerate(self.compiled.actors)
             if actor.kworker
         ]
-        self.failed = self.simulator.prepare(self.compiled.initial, kworkers, max_steps)
+        self.failed = self.simulator.prepare(self.compiled.initial, kworkers, self.max_steps)
         """What went wrong in the set-up already (an outcome of the engine), or None."""
         if self.failed is not None and self.failed["ending"] == "steps":
             self.simulator.close()
             raise ScenarioError(
-                f"scenario {scenario.name!r}: its setup took {max_steps} steps without an end"
+                f"scenario {scenario.name!r}: its setup took {self.max_steps} steps without an end"
             )
         if self.failed is None:
             self.simulator.configure(
                 {FAULTS.index(name): budget for name, budget in scenario.faults.items()},
-                deaths.get("budget", 0) if mortal else 0,
-                races,
+                deaths.get("budget", 0) if deaths.get("actors") else 0,
+                self.races,
                 every_access,
                 coverage,
-                max_steps,
+                self.max_steps,
                 all(one.name in _ALLOCATORS for one in scenario.finish),
+                scenario.deadlock_ok,
             )
 
     def actor(self, task: int) -> str:

@@ -50,6 +50,8 @@ class Finding:
     hash: str
     """Of all events of the replay, 16 hex digits."""
     max_steps: int = MAX_STEPS
+    races: bool = True
+    """Whether data races were looked for."""
     sides: tuple[dict[str, Any], ...] = ()
     steps: int = 0
     switches: int = 0
@@ -78,6 +80,7 @@ class Finding:
             "preemptions": self.preemptions,
             "hash": self.hash,
             "max_steps": self.max_steps,
+            "races": self.races,
             "found": self.found,
             "version": self.version,
             "build": self.build,
@@ -100,7 +103,7 @@ class Finding:
         """Raises FindingError for what is none, of another version, or changed since."""
         if not isinstance(value, dict) or "finding" not in value:
             raise FindingError("not a finding: it has no key 'finding'")
-        if value["finding"] != VERSION:
+        if type(value["finding"]) is not int or value["finding"] != VERSION:
             raise FindingError(
                 f"a finding of version {value['finding']!r}: this z3fold-stress reads version "
                 f"{VERSION}; use the one that wrote it ({value.get('version', 'unknown')})"
@@ -118,6 +121,7 @@ class Finding:
                 signature=_text(value, "signature"),
                 hash=_text(value, "hash"),
                 max_steps=_count(value.get("max_steps", MAX_STEPS)),
+                races=bool(value.get("races", True)),
                 sides=tuple(value.get("sides", ())),
                 steps=_count(value.get("steps", 0)),
                 switches=_count(value.get("switches", 0)),
@@ -128,7 +132,7 @@ class Finding:
             )
         except KeyError as missing:
             raise FindingError(f"a damaged finding: it has no key {missing}") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise FindingError(f"a damaged finding: {error}") from None
         if value.get("content") != scenario.content_hash():
             raise FindingError(
@@ -157,7 +161,7 @@ def _schedule(value: Any, scenario: Scenario) -> Schedule:
         if (
             not isinstance(choice, (list, tuple))
             or len(choice) != 4
-            or not all(isinstance(n, int) and 0 <= n < 2**63 for n in choice)
+            or not all(type(n) is int and 0 <= n < 2**63 for n in choice)
         ):
             raise ValueError(f"{choice!r} is no intervention of a schedule")
         task, at, decision, to = choice
@@ -176,6 +180,8 @@ def load_finding(text_or_path: str) -> Finding:
         raw = path.read_bytes()
     except OSError as error:
         raise FindingError(f"{text_or_path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise FindingError(f"no file has this name: {error}") from None
     if raw.startswith(PREFIX.encode()):
         return _from_line(raw.decode(errors="replace").strip())
     try:
@@ -250,6 +256,7 @@ def finding_of(
         signature=evidence.signature,
         hash=f"{evidence.hash:016x}",
         max_steps=world.max_steps,
+        races=world.races,
         sides=tuple(side.to_json() for side in evidence.sides),
         steps=evidence.steps,
         switches=evidence.switches,
@@ -260,3 +267,13 @@ def finding_of(
 
 def design_of(finding: Finding) -> Design:
     return resolve(finding.design)
+
+
+def world_of(finding: Finding, scenario: Scenario | None = None) -> World:
+    """The world that a finding is of, or the same with another scenario."""
+    return World(
+        scenario or finding.scenario,
+        design_of(finding),
+        races=finding.races,
+        max_steps=finding.max_steps,
+    )

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from z3fold_stress import _sim
-from z3fold_stress.explore.world import World
 from z3fold_stress.findings.evidence import Evidence, gather
-from z3fold_stress.findings.finding import Finding, FindingError, design_of
+from z3fold_stress.findings.finding import Finding, FindingError, world_of
 from z3fold_stress.scenario import Scenario
 
 __all__ = ["Policy", "Replayed", "Result", "replay"]
@@ -34,7 +33,8 @@ class Policy(StrEnum):
     """What to do where the schedule cannot be followed: the scenario or the engine changed."""
 
     STRICT = "strict"
-    """Refuse: a changed scenario is an error, a schedule that does not fit is no failure."""
+    """Refuse: a changed scenario is an error; a schedule of which something never came up shows a
+    failure only where all events are the same."""
     DEFAULT = "default"
     """Go on with the default choice, and see what comes of it."""
 
@@ -70,14 +70,16 @@ def replay(
             f"found with an engine built of other sources ({finding.build}, this is "
             f"{_sim.BUILD}): the schedule may not fit"
         )
-    used = scenario or finding.scenario
-    with World(used, design_of(finding), max_steps=finding.max_steps) as world:
+    with world_of(finding, scenario) as world:
         if world.failed is not None:
             raise FindingError(f"the set-up fails: {world.failed['verdict']['text']}")
         evidence = gather(world, finding.schedule, finding.lead, record=record)
+    result = _result(finding, evidence)
     if evidence.unused:
         warnings.append(f"{evidence.unused} interventions of the schedule never came up")
-    return Replayed(_result(finding, evidence), evidence, tuple(warnings))
+        if policy is Policy.STRICT and result is not Result.IDENTICAL:
+            result = Result.NO_FAILURE
+    return Replayed(result, evidence, tuple(warnings))
 
 
 def _result(finding: Finding, evidence: Evidence) -> Result:

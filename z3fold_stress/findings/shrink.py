@@ -18,7 +18,7 @@ from z3fold_stress.explore.explorer import Budget, explore_world
 from z3fold_stress.explore.portfolio import Arm
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings.evidence import Evidence, Schedule, gather
-from z3fold_stress.findings.finding import Finding, design_of, finding_of
+from z3fold_stress.findings.finding import Finding, finding_of, world_of
 from z3fold_stress.scenario import Op, Scenario
 
 __all__ = ["Flip", "Shrunk", "shrink", "shrink_schedule"]
@@ -130,9 +130,8 @@ class _Shrinker:
 
     def _fails_somehow(self, scenario: Scenario, schedule: Schedule) -> Schedule | None:
         self.tried += 1
-        design = design_of(self.finding)
         try:
-            world = World(scenario, design, max_steps=self.finding.max_steps)
+            world = world_of(self.finding, scenario)
         except ScenarioError:
             return None
         with world:
@@ -215,12 +214,11 @@ def shrink(finding: Finding, *, seconds: float = 20.0) -> Shrunk:
     """
     shrinker = _Shrinker(finding, time.monotonic() + seconds)
     scenario, schedule = finding.scenario, finding.schedule
-    design = design_of(finding)
     if not finding.lead:
-        with World(scenario, design, max_steps=finding.max_steps) as world:
+        with world_of(finding, scenario) as world:
             schedule = shrinker.schedule(world, schedule)
         scenario, schedule = shrinker.scenario(scenario, schedule)
-    with World(scenario, design, max_steps=finding.max_steps) as world:
+    with world_of(finding, scenario) as world:
         if not finding.lead:
             schedule = shrinker.schedule(world, schedule)
         evidence = gather(world, schedule, finding.lead)

@@ -46,6 +46,9 @@ ARENA: dict[str, int] = {
 }
 """What may be said of a scenario's arena (see ArenaSettings), and what it is if not said."""
 
+MOST_BUDGET = 255
+"""Failures of a kind, or deaths, in one execution: a byte of the engine."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _RESERVED = ("setup", "finish")
 
@@ -394,7 +397,7 @@ def _arena(value: object, cpus: Mapping[str, int]) -> dict[str, int]:
 
 def _faults(value: object) -> dict[str, int]:
     _known("faults", _mapping("faults", value), FAULTS)
-    return _numbers("faults", value, 0, LARGEST_COUNT)
+    return _numbers("faults", value, 0, MOST_BUDGET)
 
 
 def _deaths(value: object, actors: Iterable[str]) -> dict[str, Any]:
@@ -402,5 +405,5 @@ def _deaths(value: object, actors: Iterable[str]) -> dict[str, Any]:
     _known("deaths", asked, ("actors", "budget"))
     names = _strings("deaths", asked.get("actors", ()))
     _known("deaths", names, actors)
-    budget = _number("deaths: budget", asked.get("budget", 1), 0, LARGEST_COUNT)
+    budget = _number("deaths: budget", asked.get("budget", 1), 0, MOST_BUDGET)
     return {"actors": names, "budget": budget} if names and budget else {"actors": (), "budget": 0}
