@@ -321,13 +321,16 @@ static void analysed(u32 event)
         last_barrier = (int)event;
 }
 
-/* Whether t waits, and will not go on in this execution. */
+/* Whether t waits, and will not go on in this execution. With a bound, whoever is not done: the
+ * bound may not have let it go on before a verdict. */
 static bool waits_for_ever(const struct sim_task *t, bool stopped)
 {
     const struct event *last = &search->events[search->nr_events - 1];
 
-    if (t->state != TASK_WAITING || t->kind < POINT_LOCK)
+    if (t->state != TASK_WAITING || (t->kind < POINT_LOCK && !bounded()))
         return false;
+    if (bounded())
+        return true;
     if (stopped && t->index != last->task)      /* the last event may have let it go on, too late */
         return last->node < 0 || !(search->nodes[last->node].enabled & ONE(t->index));
     return t->kind == POINT_WORK || !sim_can_go(t);
