@@ -1,0 +1,503 @@
+"""What the sim world sees: each detector fires where it must, and is silent where it must be.
+
+Every execution follows from its seed, and budgets are counted in executions: what is found here
+is found always.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from z3fold_stress import _sim
+from z3fold_stress.designs import Design, resolve
+from z3fold_stress.explore import sites
+from z3fold_stress.explore.benign import seen_races
+from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore, explore_world
+from z3fold_stress.explore.names import Names
+from z3fold_stress.explore.portfolio import arms_of
+from z3fold_stress.explore.world import World
+from z3fold_stress.layout import Layout
+from z3fold_stress.scenario import Op, Scenario, load, op
+from z3fold_stress.settings import FAULTS
+from z3fold_stress.verdicts import Verdict
+
+SOUND = resolve("sound")
+FOREVER = 10**15
+ROOT = Path(__file__).parents[1]
+TASK, KIND, SIZE, OBJECT, PC, ACCESS = 1, 2, 3, 6, 9, 66
+"""Of an event."""
+DIES = 32
+"""Of a choice; below are failures, 1 + the number of the kind, and 0 is a switch."""
+
+Actors = Mapping[str, Sequence[Op]]
+Outcome = dict[str, Any]
+
+
+def look(
+    actors: Actors | Scenario,
+    design: Design = SOUND,
+    *,
+    executions: int = 2000,
+    races: bool = True,
+    every_access: bool = False,
+    most: int = 1,
+    max_steps: int = 20_000,
+    strategy: str = "portfolio",
+    **fields: Any,
+) -> Exploration:
+    """Explore with a budget in executions."""
+    scenario = actors if isinstance(actors, Scenario) else Scenario(actors=actors, **fields)
+    return explore(
+        scenario,
+        design,
+        strategy=strategy,
+        budget=Budget(executions=executions),
+        seed=1,
+        most=most,
+        races=races,
+        every_access=every_access,
+        max_steps=max_steps,
+    )
+
+
+def told(tally: Exploration, verdict: Verdict) -> dict[str, Any]:
+    """The engine's words for a verdict that was found."""
+    (found,) = [found for found in tally.found if found.verdict is verdict]
+    said: dict[str, Any] = found.outcome["verdict"]
+    return said
+
+
+def outcomes(world: World, strategy: str, executions: int, **parameters: Any) -> Iterator[Outcome]:
+    """What each of so many executions showed."""
+    world.simulator.begin(strategy, 1, **parameters)
+    for _ in range(executions):
+        if world.simulator.explore(1, FOREVER) == "exhausted":
+            return
+        yield world.simulator.outcome()
+
+
+def first(world: World, verdict: Verdict, where: str = "", executions: int = 4000) -> Outcome:
+    """The first execution that shows this verdict."""
+    for strategy in ("random", "pos", "pct"):
+        for outcome in outcomes(world, strategy, executions):
+            if world.verdict(outcome) is verdict and where in outcome["verdict"]["where"]:
+                return outcome
+    raise AssertionError(f"no execution shows {verdict} {where}")
+
+
+def built_in(name: str) -> tuple[Scenario, Design]:
+    (scenario,) = load([name])
+    return scenario, resolve("sound", scenario.shows)
+
+
+def word_at(world: World, word: str) -> int:
+    """Where a word lies."""
+    scratch: int = _sim.fields()["arena"][1]["scratch"][0]
+    return scratch + 64 * world.compiled.words.index(word)
+
+
+def under(word: str, *ops: Op) -> list[Op]:
+    return [op.lock(word), *ops, op.unlock(word)]
+
+
+def both(one: str, two: str) -> list[Op]:
+    return under(one, *under(two))
+
+
+def after(turn: int, *ops: Op) -> list[Op]:
+    """The operations of an actor whose turn this is: no two run at the same time."""
+    return [op.wait_until("turn", turn), *ops, op.store("turn", turn + 1, "release")]
+
+
+ADD = [op.load("x", "n"), op.add("n", 1), op.store("x", "n")]
+READ = [op.load("x", "r")]
+WRITE = [op.store("x", 1)]
+
+# Data races.
+
+
+def flagged(store: Any, load: Any) -> dict[str, list[Op]]:
+    """x is handed over by a flag that is stored and loaded in these orders."""
+    return {
+        "giver": [*WRITE, op.store("flag", 1, store)],
+        "taker": [op.load("flag", "f", load), op.when("f", READ)],
+    }
+
+
+RACES: dict[str, Actors] = {
+    "plain against plain": {"a": WRITE, "b": WRITE},
+    "two locks": {"a": under("L", *ADD), "b": under("M", *ADD)},
+    "one side locked": {"a": under("L", *ADD), "b": READ},
+    "a plain flag orders nothing": flagged("plain", "plain"),
+    "a relaxed flag orders nothing": flagged("relaxed", "relaxed"),
+    "release without acquire": flagged("release", "relaxed"),
+    "acquire without release": flagged("relaxed", "acquire"),
+    "plain against atomic": {"a": WRITE, "b": [op.load("x", "r", "relaxed")]},
+    "readers, then a writer": {"a": READ, "b": READ, "c": WRITE},
+    "writers who only read-lock": {
+        name: [op.read_lock("L"), *ADD, op.read_unlock("L")] for name in "ab"
+    },
+    "a trylock that failed": {
+        "a": under("L", *WRITE),
+        "b": [op.trylock("L", "t"), *WRITE, op.when("t", [op.unlock("L")])],
+    },
+    "an add to another word": {
+        "a": [*WRITE, op.fetch_add("f", 1)],
+        "b": [op.fetch_add("g", 1), *READ],
+    },
+}
+
+ORDERED: dict[str, Actors] = {
+    "a lock": {name: under("L", *ADD) for name in "abc"},
+    "release and acquire": flagged("release", "acquire"),
+    "fetch_add": {
+        "a": [*WRITE, op.fetch_add("f", 1)],
+        "b": [op.fetch_add("f", 0, "f"), op.when("f", READ)],
+    },
+    "a chain of releases": {
+        "a": [*WRITE, op.store("f", 1, "release")],
+        "b": [op.wait_until("f", 1), op.store("g", 1, "release")],
+        "c": [op.wait_until("g", 1), *ADD],
+    },
+    "readers only": {"a": READ, "b": READ, "c": READ},
+    "a reader-writer lock": {
+        "a": [op.read_lock("L"), *READ, op.read_unlock("L")],
+        "b": [op.read_lock("L"), *READ, op.read_unlock("L")],
+        "c": [op.write_lock("L"), *ADD, op.write_unlock("L")],
+    },
+    "a trylock": {name: [op.trylock("L", "t"), op.when("t", [*ADD, op.unlock("L")])] for name in "ab"},
+    "a sleeper that is woken": {
+        "a": [op.wait_while("queue", 0), *READ],
+        "b": [*WRITE, op.wake("queue")],
+    },
+    "atomics": {name: [op.store("x", 1, "relaxed"), op.load("x", "r", "relaxed")] for name in "ab"},
+    "words of their own": {"a": WRITE, "b": [op.store("y", 1)]},
+}
+
+
+@pytest.mark.parametrize("actors", RACES.values(), ids=RACES)
+def test_a_race_is_found(actors: Actors) -> None:
+    tally = look(actors)
+    assert tally.verdicts == {Verdict.DATA_RACE}
+    race = told(tally, Verdict.DATA_RACE)
+    assert race["task"] != race["other_task"]
+    assert race["writes"] or race["other_writes"]
+    for task in (race["task"], race["other_task"]):
+        assert f"by task {task + 1}" in race["text"]
+
+
+@pytest.mark.parametrize("actors", ORDERED.values(), ids=ORDERED)
+def test_what_is_ordered_is_no_race(actors: Actors) -> None:
+    tally = look(actors)
+    assert tally.status is Status.CLEAN, tally.found
+    assert "all executions with at most 2 preemptions" in tally.claims
+
+
+def test_races_are_not_looked_for_unless_asked_for() -> None:
+    assert look(RACES["plain against plain"], races=False).status is Status.CLEAN
+
+
+def test_the_setup_comes_before_all_and_the_finish_after_all() -> None:
+    assert look({"a": WRITE}, setup=WRITE, finish=READ).status is Status.CLEAN
+
+
+def test_a_race_is_found_when_the_clocks_have_wrapped() -> None:
+    """A clock has 25 bits: many long executions start it anew, and the shadow with it."""
+    busy = [op.repeat(2500, [op.store("f", 1, "release")] * 200)]
+    actors = {"a": [*busy, op.load("late", "l", "relaxed"), op.when("l", WRITE)], "b": WRITE}
+    with World(Scenario(actors=actors, words={"late": 1}), SOUND) as world:
+        late = word_at(world, "late")
+        world.simulator.memory[late : late + 8] = bytes(8)
+        seen = outcomes(world, "random", 1)
+        assert world.verdict(next(seen)) is None
+        assert world.simulator.explore((1 << 25) // 500_000 + 2, FOREVER) == "executions"
+        world.simulator.memory[late : late + 8] = struct.pack("=Q", 1)
+        assert world.simulator.explore(1, FOREVER) == "found"
+        assert world.verdict(world.simulator.outcome()) is Verdict.DATA_RACE
+
+
+def sizes_of(world: World, race: Outcome) -> set[int]:
+    """The sizes of the two accesses of a race."""
+    world.simulator.replay(race["schedule"], record=2)
+    pcs = (race["verdict"]["pc"], race["verdict"]["other_pc"])
+    at = race["verdict"]["object"] & ~7
+    return {
+        event[SIZE] & 0x7F
+        for event in world.simulator.events()
+        if event[KIND] == ACCESS and event[PC] in pcs and event[OBJECT] & ~7 == at
+    } | {race["verdict"]["size"]}
+
+
+def test_a_race_of_accesses_of_two_sizes_in_one_word() -> None:
+    """The poison of a freed page, 8 bytes each, against a header's field of two."""
+    scenario, design = built_in("migrated-page-still-lockable")
+    with World(scenario, design) as world:
+        race = first(world, Verdict.DATA_RACE)
+        assert sizes_of(world, race) == {2, 8}
+
+
+def test_fields_that_share_a_word_do_not_race() -> None:
+    """A page's flags and its lock are halves of one word, and used by different tasks."""
+    actors = {
+        "engine": [op.migrate_pages(op.page_of("a"))],
+        "other": [op.lock_page(op.frame(0)), op.unlock_page(op.frame(0))],
+    }
+    tally = look(actors, setup=[op.alloc("a", 640, fill=True)], arena={"frames": 3})
+    assert tally.status is Status.CLEAN, tally.found
+
+
+EVICTED_WHILE_WRITTEN = Scenario(
+    setup=[op.alloc("a", 640), op.fill("a")],
+    actors={"owner": [op.fill("a")], "kswapd": [op.reclaim(1)]},
+    arena={"frames": 3},
+)
+
+
+def test_a_known_race_is_counted_and_is_no_finding() -> None:
+    with World(EVICTED_WHILE_WRITTEN, SOUND) as world:
+        tally = explore_world(world, arms_of("portfolio"), budget=Budget(executions=2000), seed=1)
+        assert tally.status is Status.CLEAN, tally.found
+        (race,) = seen_races(world)
+    assert race.times > 10
+    assert "peek_object_id" in race.site
+    assert "fill_pattern" in race.other
+    assert "only a guess" in str(race)
+
+
+def test_a_known_race_that_did_not_happen_is_not_reported() -> None:
+    actors = {"owner": after(0, op.fill("a")), "kswapd": after(1, op.reclaim(1))}
+    with World(Scenario(setup=EVICTED_WHILE_WRITTEN.setup, actors=actors), SOUND) as world:
+        explore_world(world, arms_of("random"), budget=Budget(executions=200))
+        assert seen_races(world) == []
+
+
+# An access that was seen to conflict becomes a schedule point.
+
+
+def relaxed_add(word: str) -> list[Op]:
+    return [op.load(word, "n", "relaxed"), op.add("n", 1), op.store(word, "n", "relaxed")]
+
+
+LOST_UPDATE = Scenario(
+    actors={"one": relaxed_add("x"), "two": relaxed_add("x")},
+    finish=[op.load("x", "n", "relaxed"), op.expect("n", "==", 2, "both are there")],
+)
+
+
+def test_a_conflict_makes_the_points_that_a_bug_needs() -> None:
+    tally = look(LOST_UPDATE)
+    assert tally.verdicts == {Verdict.INVARIANT}
+    assert tally.promoted > 0
+    assert told(tally, Verdict.INVARIANT)["text"].endswith("the value is 1, compared with 2")
+
+
+def test_without_races_or_conflicts_there_are_no_such_points() -> None:
+    for tally in (look(LOST_UPDATE, races=False), look({"a": READ, "b": READ})):
+        assert tally.status is Status.CLEAN
+        assert tally.promoted == 0
+
+
+def test_each_access_is_a_point_when_asked_for() -> None:
+    tally = look(LOST_UPDATE, races=False, every_access=True)
+    assert tally.verdicts == {Verdict.INVARIANT}
+    assert tally.promoted == 0
+
+
+# Waiting for ever.
+
+
+def test_a_deadlock_names_its_cycle() -> None:
+    three = {"ab": both("A", "B"), "bc": both("B", "C"), "ca": both("C", "A")}
+    with World(Scenario(actors=three), SOUND) as world:
+        text = first(world, Verdict.DEADLOCK)["verdict"]["text"]
+        lock = {word: word_at(world, word) for word in "ABC"}
+        assert {Names(world).of(lock[word]) for word in "ABC"} == {"A", "B", "C"}
+    for task, word, owner in ((1, "B", 2), (2, "C", 3), (3, "A", 1)):
+        assert f"task {task} waits for {lock[word]:#x} of task {owner}" in text
+
+
+@pytest.mark.parametrize(
+    ("ops", "where"),
+    [
+        ([op.lock("L"), op.lock("L")], "spin_lock"),
+        ([op.read_lock("L"), op.write_lock("L")], "write_lock"),
+        ([op.write_lock("L"), op.write_lock("L")], "write_lock"),
+        ([op.write_lock("L"), op.read_lock("L")], "deadlock"),
+    ],
+)
+def test_a_task_that_waits_for_itself(ops: list[Op], where: str) -> None:
+    tally = look({"a": ops})
+    assert tally.verdicts - {Verdict.LOCK_ORDER} == {Verdict.DEADLOCK}
+    assert told(tally, Verdict.DEADLOCK)["where"] == where
+
+
+def test_waits_that_nobody_will_end() -> None:
+    asleep = look({"a": [op.sleep("queue")], "b": [op.wake("queue")]})
+    assert "what no task left can do" in told(asleep, Verdict.DEADLOCK)["text"]
+    gone = look({"a": [op.lock("L")], "b": under("L")})
+    assert "of task 1, which has finished" in told(gone, Verdict.DEADLOCK)["text"]
+
+
+@pytest.mark.parametrize(
+    "actors",
+    [
+        {"a": both("A", "B"), "b": both("A", "B")},
+        {"a": under("A", op.unlock("A"), op.lock("A"))},
+        {"a": [op.read_lock("L"), op.read_lock("L"), op.read_unlock("L"), op.read_unlock("L")]},
+        {"a": [op.wait_while("queue", 0)], "b": [op.wake("queue")]},
+    ],
+    ids=["one order", "taken again", "readers", "woken"],
+)
+def test_waits_that_end(actors: Actors) -> None:
+    assert Verdict.DEADLOCK not in look(actors, most=2).verdicts
+
+
+@pytest.mark.parametrize("kind", ["lock", "read_lock"])
+def test_a_lock_whose_owner_died(kind: str) -> None:
+    un = kind.replace("lock", "unlock")
+    mortal = [getattr(op, kind)("L"), getattr(op, un)("L")]
+    heir = under("L") if kind == "lock" else [op.write_lock("L"), op.write_unlock("L")]
+    dies = look({"mortal": mortal, "heir": heir}, deaths=["mortal"])
+    assert dies.verdicts == {Verdict.ORPHANED_LOCK}
+    assert "of task 1, which is dead" in told(dies, Verdict.ORPHANED_LOCK)["text"]
+    assert look({"mortal": mortal, "heir": heir}).status is Status.CLEAN
+
+
+def test_a_death_without_a_lock_leaves_nobody_waiting() -> None:
+    actors = {"mortal": [op.fetch_add("x", 1), op.fetch_add("x", 1)], "other": under("L")}
+    with World(Scenario(actors=actors, deaths=["mortal"]), SOUND) as world:
+        seen = list(outcomes(world, "random", 500))
+    assert {outcome["ending"] for outcome in seen} == {"done"}
+    deaths = [sum(choice[2] == DIES for choice in outcome["schedule"]) for outcome in seen]
+    assert set(deaths) == {0, 1}
+
+
+def test_tries_without_an_end_are_a_livelock() -> None:
+    polite = [op.set("t", 0), op.repeat(5000, [op.unless("t", [op.trylock("L", "t")])])]
+    owner = [op.lock("L"), op.wait_until("ready", 1), op.unlock("L")]
+    tally = look({"owner": owner, "polite": polite}, max_steps=400)
+    assert tally.verdicts == {Verdict.LIVELOCK}
+    assert "no operation was completed" in told(tally, Verdict.LIVELOCK)["text"]
+
+
+def test_a_loop_of_plain_loads_is_a_livelock() -> None:
+    tally = look({"a": [op.repeat(2_000_000, [op.load("x", "r")])]}, executions=2)
+    assert "loops without waiting" in told(tally, Verdict.LIVELOCK)["text"]
+
+
+def test_a_limit_that_was_reached_is_no_pass() -> None:
+    """There is progress, so it is no livelock; and nothing is known of what would have come."""
+    long = {"a": [op.fetch_add("x", 1)] * 100}
+    cut = look(long, executions=300, max_steps=50)
+    assert cut.status is Status.INCONCLUSIVE
+    assert cut.limited == cut.executions == 300
+    assert look(long, executions=300, max_steps=200).status is Status.CLEAN
+
+
+# The order of locks.
+
+
+@pytest.mark.parametrize(
+    "actors",
+    [
+        {"ab": after(0, *both("A", "B")), "ba": after(1, *both("B", "A"))},
+        {
+            "ab": after(0, *both("A", "B")),
+            "bc": after(1, *both("B", "C")),
+            "ca": after(2, *both("C", "A")),
+        },
+        {
+            "ab": after(0, *both("A", "B")),
+            "ba": after(1, op.trylock("B", "t"), op.when("t", [*under("A"), op.unlock("B")])),
+        },
+    ],
+    ids=["two", "three", "what was tried is held"],
+)
+def test_lock_order_fires_where_no_deadlock_can(actors: Actors) -> None:
+    tally = look(actors)
+    assert tally.verdicts == {Verdict.LOCK_ORDER}
+    (found,) = tally.found
+    edges = found.outcome["edges"]
+    follows: dict[int, set[int]] = {}
+    for before, then, *_ in edges:
+        follows.setdefault(before, set()).add(then)
+    last, head = edges[found.outcome["order"]["edge"]][:2]
+    reached, ahead = set(), [head]
+    while ahead:
+        here = ahead.pop()
+        if here not in reached:
+            reached.add(here)
+            ahead += follows.get(here, ())
+    assert last in reached, "the edge closes a cycle"
+
+
+@pytest.mark.parametrize(
+    "actors",
+    [
+        {"ab": both("A", "B"), "ab2": both("A", "B")},
+        {"ab": both("A", "B"), "bc": both("B", "C"), "ac": both("A", "C")},
+        {
+            "ab": both("A", "B"),
+            "ba": under("B", op.trylock("A", "t"), op.when("t", [op.unlock("A")])),
+        },
+        {"a": [*under("A"), *under("B"), *under("A")]},
+    ],
+    ids=["one order", "three in order", "a try waits for nobody", "one after the other"],
+)
+def test_lock_order_is_silent(actors: Actors) -> None:
+    assert look(actors).status is Status.CLEAN
+
+
+# Where one may not sleep, and whose lock it is.
+
+PAGE = {"setup": [op.alloc("a", 100)]}
+
+
+@pytest.mark.parametrize(
+    ("ops", "verdict"),
+    [
+        (under("L", op.might_sleep()), Verdict.SLEEP_IN_ATOMIC),
+        ([op.preempt_disable(), op.might_sleep(), op.preempt_enable()], Verdict.SLEEP_IN_ATOMIC),
+        ([op.read_lock("L"), op.might_sleep(), op.read_unlock("L")], Verdict.SLEEP_IN_ATOMIC),
+        (
+            [op.lock_header(op.page_of("a")), op.might_sleep(), op.unlock_header(op.page_of("a"))],
+            Verdict.SLEEP_IN_ATOMIC,
+        ),
+        ([op.unlock("L")], Verdict.LOCK_MISUSE),
+        ([*under("L"), op.unlock("L")], Verdict.LOCK_MISUSE),
+        ([op.read_unlock("L")], Verdict.LOCK_MISUSE),
+        ([op.write_unlock("L")], Verdict.LOCK_MISUSE),
+        ([op.lock_page(op.page_of("a"))], Verdict.LOCK_MISUSE),
+        ([op.lock_header(op.page_of("a"))], Verdict.LOCK_MISUSE),
+    ],
+)
+def test_locks_are_used_as_they_must_not_be(ops: list[Op], verdict: Verdict) -> None:
+    assert look({"user": ops}, **PAGE).verdicts == {verdict}
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        [*under("L"), op.might_sleep(), op.preempt_disable(), op.preempt_enable(), op.might_sleep()],
+        [op.lock_page(op.page_of("a")), op.might_sleep(), op.unlock_page(op.page_of("a"))],
+        [op.lock("L"), op.lock("M"), op.unlock("L"), op.unlock("M")],
+    ],
+    ids=["outside", "PG_locked sleeps", "crossed"],
+)
+def test_locks_are_used_as_they_may_be(ops: list[Op]) -> None:
+    assert look({"user": ops}, **PAGE).status is Status.CLEAN
+
+
+def test_an_unlock_by_another_task() -> None:
+    holder = [op.lock("L"), op.store("taken", 1, "release"), op.wait_until("done", 1), op.unlock("L")]
+    tally = look({"holder": holder, "thief": [op.wait_until("taken", 1), op.unlock("L")]})
+    misuse = told(tally, Verdict.LOCK_MISUSE)
+    assert (misuse["task"], "owner: task 1" in misuse["text"]) == (1, True)
