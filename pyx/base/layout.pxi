@@ -306,7 +306,7 @@ cdef struct task_t:
     u32 waits_class
     u32 refused                         # Refusal of the last isolate that said no
     u32 mcs_used                        # a bit a node
-    u32 held_before                     # locks held, and preemption, when its operation began
+    u32 padding
     u64 ring_head
     list_head isolated                  # pages this task has isolated
     list_head failed                    # of those, what a second attempt will try again

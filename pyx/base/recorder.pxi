@@ -16,7 +16,6 @@ cdef inline void op_enter(u32 op, u64 a, u64 b) noexcept nogil:
     t.depth = depth + 1
     barrier()
     if depth == 0:
-        t.held_before = t.nr_held | t.preempt_count << 16
         gate_enter()
 
 
@@ -29,7 +28,7 @@ cdef inline void op_leave() noexcept nogil:
         t.progress += 1
         if in_sim():
             gate_left()
-        elif unlikely((t.nr_held | t.preempt_count << 16) != t.held_before):
+        elif unlikely(t.nr_held | t.preempt_count):
             returned_with_locks()
 
 
