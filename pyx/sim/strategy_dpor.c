@@ -2,7 +2,7 @@
  * Sagonas, JACM 2017; Flanagan and Godefroid, POPL 2005). At least one execution of every class
  * of executions that differ in the order of independent events only; all deadlocks, all final
  * states, all verdicts of a task. With a bound on preemptions: conservative points as in
- * dpor_races.c, and no sleep sets.
+ * dpor_races.c, and no sleep sets; that this loses nothing is tested, not proved.
  *
  * The tree is kept as a stack of nodes, and with it the events of its tip: an execution repeats
  * the events up to the last node where something is left, and goes on from there. Injected
