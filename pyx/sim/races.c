@@ -133,6 +133,15 @@ static void conflict(u32 before, u32 before_pc, bool before_writes, u64 offset, 
     sim_fail(V_DATA_RACE, "race", 0, 0, 0, pc & ~ATOMIC, text);
 }
 
+/* Of several accesses of one epoch only the first is kept: where it is a schedule point, so are
+ * the others, for they conflict with the same. */
+static inline void as_the_first(u32 first_pc, u32 pc)
+{
+    if (unlikely(first_pc != pc) && unlikely(promoted(first_pc & ~ATOMIC))
+            && promote(pc & ~ATOMIC))
+        conflict_seen = true;
+}
+
 static inline u32 *shared_clock(struct cell *c, u64 id)
 {
     u32 i = c->r_pc;
@@ -166,8 +175,12 @@ static inline void read_cell(struct cell *c, u64 id, u32 task, u64 offset, u32 s
     u32 e = task << CLOCK_BITS | now[task];
     u32 *reads;
 
-    if (c->r == e)
+    if (c->r == e) {
+        as_the_first(c->r_pc, pc);
+        if (!(pc & ATOMIC))
+            c->r_pc = pc;               /* a plain access is not hidden behind an atomic one */
         return;
+    }
     if (unlikely(sim.coverage_on) && c->w && task_of(c->w) != task)
         coverage_pair(c->w_pc & ~ATOMIC, pc & ~ATOMIC);
     if (unlikely(c->w && !ordered(c->w, now)))
@@ -175,6 +188,10 @@ static inline void read_cell(struct cell *c, u64 id, u32 task, u64 offset, u32 s
     if (unlikely(c->r == SHARED)) {
         reads = shared_clock(c, id);
         if (reads) {
+            if (reads[task] == now[task] && !(shared_pc[c->r_pc * stride + task] & ATOMIC)) {
+                as_the_first(shared_pc[c->r_pc * stride + task], pc);
+                return;
+            }
             reads[task] = now[task];
             shared_pc[c->r_pc * stride + task] = pc;
             return;
@@ -195,8 +212,10 @@ static inline void write_cell(struct cell *c, u64 id, u32 task, u64 offset, u32 
     u32 e = task << CLOCK_BITS | now[task];
     u32 *reads;
 
-    if (c->w == e && c->r == 0)
+    if (c->w == e && c->r == 0) {
+        as_the_first(c->w_pc, pc);
         return;
+    }
     if (unlikely(sim.coverage_on)) {
         if (c->w && task_of(c->w) != task)
             coverage_pair(c->w_pc & ~ATOMIC, pc & ~ATOMIC);
@@ -288,7 +307,8 @@ static u64 plain_granules(u64 offset, u64 end, bool write, u32 pc)
         if (unlikely(shape[offset >> 3] != 8 && shape[offset >> 3] != 0)
                 || unlikely(c->w && !ordered(c->w, now)))
             return offset;
-        if (unlikely(c->r && (c->r == SHARED || !ordered(c->r, now))))
+        if (unlikely(c->r && (c->r == SHARED || !ordered(c->r, now)))
+                || unlikely((write ? c->w : c->r) == e))
             return offset;
         shape[offset >> 3] = 8;
         if (write) {
