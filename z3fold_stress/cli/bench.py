@@ -14,7 +14,8 @@ import click
 @click.option("--soak-seconds", default=3.0, show_default=True, help="How long each soak is.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
 def bench(runs: int, soak_runs: int, soak_seconds: float, as_json: bool) -> None:
-    """Measure this machine: hot paths, locks under contention, soaks. Takes about half a minute.
+    """Measure this machine: hot paths, locks under contention, soaks, exploring. Takes about a
+    minute.
 
     Keep the machine idle meanwhile.
     """
@@ -53,6 +54,15 @@ def _lines(f: dict[str, Any]) -> list[str]:
     lines += ["", "Soak of 2 workers, every map verified; a second:"]
     for name in ("allocs", "frees", "maps"):
         lines.append(f"  {name:<10}{f[f'soak_{name}_per_s']:>14,}")
+    lines += ["", "Executions a second that are explored on one core, random walk, medians:"]
+    for title, name in (
+        ("two tasks, two locks", "abba"),
+        ("three tasks, a counter under a lock", "counter"),
+        ("4 tasks x 25 atomic operations", "4x25"),
+        ("the same, looking for races", "4x25_races"),
+        ("z3fold: alloc, free, map, migrate; races, audit", "z3fold"),
+    ):
+        lines.append(f"  {title:<50}{f[f'explore_{name}_per_s']:>12,}")
     if f["load_before"] > f["cpus"] / 2:
         lines += ["", f"The machine was busy (load {f['load_before']}): these figures are too bad."]
     return lines
