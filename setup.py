@@ -34,7 +34,7 @@ INSTRUMENTED = [
     "-fno-omit-frame-pointer",
     "-fno-optimize-sibling-calls",
 ]
-BESIDE = ["-O2", "-g1", "-flto", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
+BESIDE = ["-O3", "-g1", "-flto", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
 
 live = Extension(
     "z3fold_stress._live",
@@ -48,7 +48,7 @@ sim = Extension(
     sources=[str(PYX / "_sim.pyx"), *sorted(str(p) for p in (PYX / "sim").glob("*.c"))],
     include_dirs=[str(PYX)],
     depends=PARTS,
-    extra_link_args=["-flto", "-O2"],
+    extra_link_args=["-flto", "-O3"],
 )
 
 

@@ -1,4 +1,4 @@
-"""Executions a second of the sim world, as ratios: what race detection costs, what a strategy costs.
+"""Executions a second of the sim world, and as ratios what race detection and strategies cost.
 
 python benchmarks/explore.py
 """
@@ -33,7 +33,7 @@ def strategy_rate(strategy: str, races: bool) -> float:
 def main() -> None:
     for name, value in explorer_speed(RUNS, SECONDS).items():
         print(f"{name:<28}{value:>12,}")
-    print("\n4 tasks x 25 operations, executions a second (ratio to the random walk without races)")
+    print("\n4 tasks x 25 operations, executions a second without and with races (ratio)")
     rows: dict[tuple[str, bool], list[float]] = {}
     for _ in range(RUNS):
         for strategy in STRATEGIES:
@@ -42,9 +42,7 @@ def main() -> None:
     base = median(rows["random", False])
     for strategy in STRATEGIES:
         off, on = (median(rows[strategy, races]) for races in (False, True))
-        print(
-            f"{strategy:<8}{off:>12,.0f} ({off / base:.2f}){on:>14,.0f} ({on / base:.2f}) with races"
-        )
+        print(f"{strategy:<8}{off:>12,.0f} ({off / base:.2f}){on:>14,.0f} ({on / base:.2f})")
 
 
 if __name__ == "__main__":

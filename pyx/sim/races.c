@@ -369,14 +369,20 @@ static u32 *sync_clock(u64 offset, bool make)
     return sync_vc + i * stride;
 }
 
+/* Clocks are below 2^25 and lie in eights: signed, eight at a time, is what SSE2 can do. */
+static inline void join(u32 *to, const u32 *from)
+{
+    for (u32 k = 0; k < stride; k += 8)
+        for (u32 i = 0; i < 8; i++)
+            to[k + i] = (int)from[k + i] > (int)to[k + i] ? from[k + i] : to[k + i];
+}
+
 void race_acquire(u64 offset)
 {
-    u32 *c = clock_of(sim.running->index);
     u32 *s = sync_clock(offset & ~3ull, false);
 
-    for (u32 i = 0; s && i < nr; i++)
-        if (s[i] > c[i])
-            c[i] = s[i];
+    if (s)
+        join(clock_of(sim.running->index), s);
 }
 
 void race_release(u64 offset)
@@ -385,17 +391,27 @@ void race_release(u64 offset)
     u32 *c = clock_of(task);
     u32 *s = sync_clock(offset & ~3ull, true);
 
-    for (u32 i = 0; s && i < nr; i++)   /* joined: readers release one after the other */
-        if (c[i] > s[i])
-            s[i] = c[i];
+    if (s)
+        join(s, c);                     /* joined: readers release one after the other */
     c[task]++;
 }
 
 void race_atomic(u64 offset, u32 size, bool write, bool acquire, bool release, u64 pc)
 {
     race_plain(offset, size, write, pc | ATOMIC);
-    if (acquire)
+    if (acquire && release) {
+        u32 task = sim.running->index;
+        u32 *c = clock_of(task);
+        u32 *s = sync_clock(offset & ~3ull, true);
+
+        if (s) {
+            join(c, s);                 /* and what it releases is then its own clock */
+            memcpy(s, c, stride * sizeof(u32));
+        }
+        c[task]++;
+    } else if (acquire) {
         race_acquire(offset);
-    if (release)
+    } else if (release) {
         race_release(offset);
+    }
 }
