@@ -148,10 +148,7 @@ RACES: dict[str, Actors] = {
         "a": under("L", *WRITE),
         "b": [op.trylock("L", "t"), *WRITE, op.when("t", [op.unlock("L")])],
     },
-    "adds to two words": {
-        "a": [*WRITE, op.fetch_add("f", 1)],
-        "b": [op.fetch_add("g", 1), *READ],
-    },
+    "adds to two words": {"a": [*WRITE, op.fetch_add("f", 1)], "b": [op.fetch_add("g", 1), *READ]},
 }
 
 ORDERED: dict[str, Actors] = {
