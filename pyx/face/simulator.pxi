@@ -341,7 +341,7 @@ cdef class Simulator:
         sim.audited_from = H.pools
         sim.module = module_base()
         sim.max_steps = 20000
-        sim.verdict.kind = 0
+        memset(&sim.verdict, 0, sizeof(sim_verdict))
         sim.longest = 0
         sim.death_budget = 0
         memset(&sim.fault_budget[0], 0, 32)

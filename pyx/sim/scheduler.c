@@ -411,7 +411,7 @@ static void crashed(int signal, void *address);
 void sim_execute(void)
 {
     sim.ending = END_NONE;
-    sim.verdict.kind = 0;
+    memset(&sim.verdict, 0, sizeof(sim.verdict));
     sim.steps = sim.choices = sim.switches = sim.preemptions = sim.progress_step = 0;
     sim.nr_taken = 0;
     sim.death_left = sim.death_budget;
