@@ -147,13 +147,16 @@ def _note(
     result.findings.append(finding.to_json())
 
 
-def _round(job: tuple[int, FuzzSettings, list[dict[str, Any]]]) -> Round:
-    number, settings, corpus = job
+def _round(job: tuple[int, FuzzSettings, list[dict[str, Any]], float | None]) -> Round:
+    number, settings, corpus, left = job
+    began = time.monotonic()
     result = Round(number)
     known = set(settings.known)
     parents = [Scenario.from_json(value) for value in corpus]
     _sim.coverage_forget()
     for i in range(PROGRAMS):
+        if left is not None and time.monotonic() - began > left:
+            break
         index = number * PROGRAMS + i
         choose = random.Random(f"z3fold-stress {settings.seed} choice {index}")
         if parents and choose.random() < 0.5:
@@ -199,7 +202,7 @@ def fuzz(
     result = Fuzz(settings.design, settings.seed)
     corpus: dict[int, list[dict[str, Any]]] = {}
 
-    def jobs() -> Iterator[tuple[int, FuzzSettings, list[dict[str, Any]]]]:
+    def jobs() -> Iterator[tuple[int, FuzzSettings, list[dict[str, Any]], float | None]]:
         number = 0
         while True:
             if seconds is not None and time.monotonic() - began > seconds:
@@ -209,7 +212,8 @@ def fuzz(
             if most is not None and len(result.findings) >= most:
                 return
             old = [value for n in sorted(corpus) if n <= number - LAG for value in corpus[n]]
-            yield number, settings, old[-CORPUS:]
+            left = None if seconds is None else seconds - (time.monotonic() - began)
+            yield number, settings, old[-CORPUS:], left
             number += 1
 
     try:

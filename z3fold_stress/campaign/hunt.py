@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from z3fold_stress.campaign.crew import run_jobs
@@ -173,6 +173,36 @@ class Hunt:
         return Status.CLEAN
 
 
+def _go_on(
+    scenarios: Sequence[Scenario],
+    settings: HuntSettings,
+    result: Hunt,
+    deadline: float,
+    processes: int,
+    tell: Callable[[Hunt, Trail], None] | None,
+) -> None:
+    """What others left of the time goes to those that did not see all, from the beginning."""
+    todo = [s for s in scenarios if _unfinished(result, s)]
+    left = deadline - time.monotonic() - 0.5
+    if not todo or left < 1.0:
+        return
+    share = left * processes / len(todo)
+    jobs = [
+        (scenario, replace(settings, seconds=share, seed=settings.seed + 1)) for scenario in todo
+    ]
+    for _, trail in run_jobs(_work, jobs, processes):
+        old = next(t for t in result.trails if t.scenario == trail.scenario)
+        if not old.findings:
+            result.trails.remove(old)
+            result.trails.append(trail)
+            if tell is not None:
+                tell(result, trail)
+
+
+def _unfinished(result: Hunt, scenario: Scenario) -> bool:
+    return any(t.scenario == scenario.name and t.status == "clean" for t in result.trails)
+
+
 def hunt(
     scenarios: Sequence[Scenario],
     settings: HuntSettings,
@@ -182,8 +212,6 @@ def hunt(
     tell: Callable[[Hunt, Trail], None] | None = None,
 ) -> Hunt:
     """Each scenario gets the same share of ``seconds`` (of all processes together)."""
-    from dataclasses import replace
-
     began = time.monotonic()
     share = max(0.05, (seconds - 0.5) * processes / max(1, len(scenarios)))
     each = replace(settings, seconds=share)
@@ -193,6 +221,7 @@ def hunt(
             result.trails.append(trail)
             if tell is not None:
                 tell(result, trail)
+        _go_on(scenarios, settings, result, began + seconds, processes, tell)
     except KeyboardInterrupt:
         result.interrupted = True
     result.trails.sort(key=lambda trail: trail.scenario)

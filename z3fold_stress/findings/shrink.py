@@ -27,6 +27,8 @@ SEARCH = Budget(executions=3000, seconds=0.5)
 """What a scenario with an operation less may cost before it is taken not to fail."""
 SEARCH_ARMS = (Arm("dfs", depth=0), Arm("dfs", depth=1), Arm("random"), Arm("dfs", depth=2))
 START = 255
+SERIAL = 200
+"""Executions that tell whether an interruption is needed at all."""
 CONFIRMATIONS = 10
 
 
@@ -62,6 +64,18 @@ class _Shrinker:
         self.signature = finding.signature
         self.deadline = deadline
         self.tried = 0
+        self.serial = False  # whether it fails when nobody is interrupted
+
+    def fails_serially(self, world: World) -> bool:
+        """Some order of whole programs, without a preemption, shows it already."""
+        tally = explore_world(
+            world,
+            (Arm("dfs", depth=0),),
+            budget=Budget(executions=SERIAL),
+            wanted=frozenset({self.finding.verdict}),
+            most=9,
+        )
+        return self.finding.verdict in tally.verdicts
 
     @property
     def over(self) -> bool:
@@ -137,6 +151,8 @@ class _Shrinker:
         with world:
             if world.failed is not None:
                 return None
+            if not self.serial and self.fails_serially(world):
+                return None  # it fails for another reason: nobody need interrupt
             if len(scenario.actors) == len(self.finding.scenario.actors) and self.fails(
                 world, schedule
             ):
@@ -216,6 +232,7 @@ def shrink(finding: Finding, *, seconds: float = 20.0) -> Shrunk:
     scenario, schedule = finding.scenario, finding.schedule
     if not finding.lead:
         with world_of(finding, scenario) as world:
+            shrinker.serial = shrinker.fails_serially(world)
             schedule = shrinker.schedule(world, schedule)
         scenario, schedule = shrinker.scenario(scenario, schedule)
     with world_of(finding, scenario) as world:

@@ -23,6 +23,7 @@ __all__ = ["report_text", "summary_line"]
 
 LINES = 40
 PAGE = 4096
+COLUMNS = 4
 HEADER = 88
 WIDTH = 100
 QUIET = {"begins", "access", "load", "store"}
@@ -175,11 +176,9 @@ def _flush(rows: list[tuple[int, str, int]], task: int, folded: int) -> int:
 def _fold(rows: list[tuple[int, str, int]], room: int) -> list[tuple[int, str, int]]:
     """At most ``room`` rows: first the counts go, then from the beginning what is oldest."""
     for weight in (1, 2):
-        while len(rows) > room:
-            light = [i for i, row in enumerate(rows[:-6]) if row[2] == weight]
-            if not light:
-                break
-            del rows[light[0]]
+        light = [i for i, row in enumerate(rows[:-6]) if row[2] == weight]
+        fold = set(light[: max(0, len(rows) - room)])
+        rows = [row for i, row in enumerate(rows) if i not in fold]
     if len(rows) > room:
         gone = len(rows) - room + 1
         rows = [(rows[gone][0], f"  ... {gone} lines before", 1), *rows[gone:]]
@@ -187,7 +186,9 @@ def _fold(rows: list[tuple[int, str, int]], room: int) -> list[tuple[int, str, i
 
 
 def _columns(world: World, names: Names, evidence: Evidence, room: int) -> list[str]:
-    rows = _fold(_rows(world, names, evidence), room - 2)
+    every_row = _rows(world, names, evidence)
+    shown = _who_matters(world, evidence, every_row)
+    rows = _fold([row for row in every_row if row[0] in shown], room - 3)
     if not rows:
         return ["(no steps of a task were recorded)"]
     present = sorted({task for task, _, _ in rows})
@@ -202,4 +203,17 @@ def _columns(world: World, names: Names, evidence: Evidence, room: int) -> list[
             for at in present
         ]
         lines.append(" | ".join(f"{cell:<{width}}" for cell in cells).rstrip())
+    others = len({task for task, _, _ in every_row}) - len(present)
+    if others > 0:
+        lines.append(f"(and {others} other task{'s' if others > 1 else ''}, left out here)")
     return lines
+
+
+def _who_matters(
+    world: World, evidence: Evidence, rows: Sequence[tuple[int, str, int]]
+) -> set[int]:
+    """At most COLUMNS tasks: those that the failure names, then those that ran last."""
+    named = {side.task for side in evidence.sides}
+    chosen = [task for task in range(len(world.compiled.actors)) if world.actor(task) in named]
+    chosen += [task for task, _, _ in reversed(rows)]
+    return set(list(dict.fromkeys(chosen))[:COLUMNS])
