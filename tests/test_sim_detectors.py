@@ -481,7 +481,7 @@ def test_an_unlock_by_another_task() -> None:
         ("isolate-unlinks-outside-pool-lock", Verdict.DATA_RACE, "race", "buddy"),
         ("reclaim-free-lost-length", Verdict.CORRUPTION, "z3fold_map", "bug("),
         ("first-fit-ignores-header-chunks", Verdict.CORRUPTION, "check", "byte, value"),
-        ("middle-mapped-one-bit", Verdict.CORRUPTION, "outside the object", "word["),
+        ("middle-mapped-one-bit", Verdict.CORRUPTION, "outside the object", "reads_range"),
         (
             "reclaim-ref-before-page-lock",
             Verdict.LIST_CORRUPTION,

@@ -132,7 +132,8 @@ static u32 choose(const u8 *enabled, u32 n, int running)
     for (i = 0; i < n; i++)
         if (enabled[i] == tree->options[node->first + node->at])
             return i;
-    sim_end(END_REPLAY_LOST);
+    /* Accesses were promoted on the way: the search begins anew. */
+    sim_end(sim.nr_promoted != tree->promoted_then ? END_PRUNED : END_REPLAY_LOST);
 }
 
 static bool decide(u32 what)
