@@ -59,7 +59,7 @@ cdef void verdict(int kind, const char *where, u64 page, u64 handle, u64 lock,
     """Record a failed check. text is a printf format for a, b, c (%llu, %lld, %llx)."""
     cdef u32 i, n
     cdef verdict_t *v
-    if in_sim():
+    if simulated():
         fail_in_sim(kind, where, page, handle, lock, here(), text, a, b, c)
         return
     n = read_once32(&H.nr_verdicts)
@@ -87,7 +87,7 @@ cdef void verdict(int kind, const char *where, u64 page, u64 handle, u64 lock,
 cdef void bug(int kind, const char *where, u64 page, u64 handle, u64 lock,
               const char *text, u64 a=0, u64 b=0, u64 c=0) noexcept nogil:
     """Record a failed check after which this operation cannot go on, and leave it."""
-    if in_sim():
+    if simulated():
         fail_in_sim(kind, where, page, handle, lock, here(), text, a, b, c)
     verdict(kind, where, page, handle, lock, text, a, b, c)
     store_release32(&H.stop, 2)

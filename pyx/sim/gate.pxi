@@ -17,6 +17,7 @@ cdef extern from "sim/sim.h":
     #define z3f_gate_write_unlock(l) sim_write_unlock((l), z3f_here())
     """
     bint in_sim "z3f_in_sim"() noexcept nogil
+    bint simulated "sim_in_fiber"() noexcept nogil
     u64 here "z3f_here"() noexcept nogil
     void gate_lock "z3f_gate_lock"(u32 *lock, int lock_class) noexcept nogil
     bint gate_trylock "z3f_gate_trylock"(u32 *lock, int lock_class, bint may_fail) noexcept nogil

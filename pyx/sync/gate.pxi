@@ -14,6 +14,7 @@ cdef extern from *:
     #define z3f_no(...) 0
     """
     bint in_sim "z3f_in_sim"() noexcept nogil
+    bint simulated "z3f_in_sim"() noexcept nogil    # also while a checker looks away
     u64 here "z3f_no"() noexcept nogil
     void sim_fail "z3f_nothing"(int kind, const char *where, u64 page, u64 handle, u64 lock,
                                 u64 pc, const char *text) noexcept nogil
