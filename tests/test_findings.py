@@ -18,6 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from z3fold_stress.campaign.fuzz import ARMS
+from z3fold_stress.campaign.generate import generate
 from z3fold_stress.defects import DEFECTS
 from z3fold_stress.designs import resolve
 from z3fold_stress.explore.explorer import Budget, explore_world
@@ -531,6 +533,49 @@ def test_replay_is_the_same_after_other_worlds() -> None:
         replay(finding_of(name, verdict))
     again = replay(finding_of("abba", "lock-order"))
     assert first.evidence == again.evidence
+
+
+SCANNED = Scenario(
+    name="scanned",
+    setup=[op.alloc("a", 600, fill=True)],
+    actors={
+        "scanner": [op.compact_memory(0, 4)],
+        "engine": [op.migrate_pages(op.page_of("a"))],
+        "holder": [op.map("a"), op.unmap("a")],
+    },
+)
+"""A scanner looks at the page that a refused migration was to move to."""
+
+
+@pytest.mark.parametrize(
+    "scenario", [SCANNED, generate(2, 63), generate(2, 4)], ids=["scanned", "63", "4"]
+)
+def test_nothing_that_was_explored_changes_a_replay(scenario: Scenario) -> None:
+    """Each execution begins as the first did: what one of them writes, wherever, is undone."""
+    with World(scenario, resolve("sound")) as world:
+        hashes = {world.simulator.replay([], False, 1)["hash"]}
+        for number, arm in enumerate(ARMS):
+            tally = explore_world(world, (arm,), budget=Budget(executions=400), seed=number)
+            assert tally.verdicts == set()
+            hashes.add(world.simulator.replay([], False, 1)["hash"])
+    assert len(hashes) == 1
+
+
+def test_broken_contract_is_a_finding() -> None:
+    """The -EAGAIN contract is watched while migration runs, not only asked for at the end."""
+    scenario = Scenario(
+        name="eleven",
+        setup=[op.alloc("a", 600, fill=True)],
+        actors={
+            "engine": [op.isolate(op.page_of("a")), op.repeat(11, [op.migrate(op.page_of("a"))])],
+            "holder": [op.lock_header(op.frame(0)), op.wait_until("over", 1)],
+        },
+        finish=[],
+        deadlock_ok=True,
+    )
+    finding, _ = find_in(scenario, "eagain-contract")
+    assert finding.text.startswith("attempt number 11: ten are allowed")
+    assert replay(finding).result is Result.IDENTICAL
 
 
 def test_replay_against_a_changed_scenario() -> None:
