@@ -201,6 +201,7 @@ def fuzz(
     began = time.monotonic()
     result = Fuzz(settings.design, settings.seed)
     corpus: dict[int, list[dict[str, Any]]] = {}
+    first: dict[str, int] = {}  # the earliest round that met it: whoever is ready first
 
     def jobs() -> Iterator[tuple[int, FuzzSettings, list[dict[str, Any]], float | None]]:
         number = 0
@@ -227,11 +228,14 @@ def fuzz(
             for value in done.findings:
                 finding = Finding.from_json(value)
                 result.times[finding.signature] = result.times.get(finding.signature, 0) + 1
-                result.findings.setdefault(finding.signature, finding)
+                if done.number < first.get(finding.signature, done.number + 1):
+                    first[finding.signature] = done.number
+                    result.findings[finding.signature] = finding
             if tell is not None:
                 tell(result, done)
     except KeyboardInterrupt:
         result.interrupted = True
+    result.findings = {name: result.findings[name] for name in sorted(first, key=first.__getitem__)}
     result.seconds = time.monotonic() - began
     return result
 

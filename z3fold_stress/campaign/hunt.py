@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from z3fold_stress.campaign.crew import run_jobs
+from z3fold_stress.campaign.crew import CrewError, run_jobs
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.benign import seen_races
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
@@ -224,6 +224,8 @@ def hunt(
         _go_on(scenarios, settings, result, began + seconds, processes, tell)
     except KeyboardInterrupt:
         result.interrupted = True
+    except CrewError as error:
+        result.error = str(error)
     result.trails.sort(key=lambda trail: trail.scenario)
     result.seconds = time.monotonic() - began
     return result
