@@ -342,14 +342,14 @@ class TestOnTheAllocator:
         assert reduced.executions <= plain.executions
 
     def test_completes_without_a_bound(self) -> None:
-        """And so sees the arenas of any bound."""
+        """And so sees the arenas of any bound, in fewer executions than a bound of 2 takes."""
         how = {"races": True, "every_access": False, "whole": True}
-        plain, reduced = search(MAPPED, "dfs", 1, **how), search(MAPPED, "dpor", **how)
+        plain, reduced = search(MAPPED, "dfs", 2, **how), search(MAPPED, "dpor", **how)
         assert plain is not None
         assert reduced is not None
         assert reduced.states > plain.states
         assert reduced.verdicts == set()
-        assert reduced.executions < 5000
+        assert reduced.executions < plain.executions
 
 
 class TestKnownCounts:

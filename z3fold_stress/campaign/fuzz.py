@@ -100,6 +100,8 @@ def _explore(
             tally = explore_world(
                 world, ARMS, budget=look, seed=settings.seed + number * 7 + again, most=1
             )
+            if tally.interrupted:
+                raise KeyboardInterrupt
             result.executions += tally.executions
             result.limited += tally.limited
             for found in tally.found:
@@ -147,14 +149,18 @@ def _note(
     result.findings.append(finding.to_json())
 
 
-def _round(job: tuple[int, FuzzSettings, list[dict[str, Any]], float | None]) -> Round:
-    number, settings, corpus, left = job
+Job = tuple[int, FuzzSettings, list[dict[str, Any]], float | None, int]
+"""Number of the round, settings, corpus, seconds that are left, programs at most."""
+
+
+def _round(job: Job) -> Round:
+    number, settings, corpus, left, most = job
     began = time.monotonic()
     result = Round(number)
     known = set(settings.known)
     parents = [Scenario.from_json(value) for value in corpus]
     _sim.coverage_forget()
-    for i in range(PROGRAMS):
+    for i in range(most):
         if left is not None and time.monotonic() - began > left:
             break
         index = number * PROGRAMS + i
@@ -203,7 +209,7 @@ def fuzz(
     corpus: dict[int, list[dict[str, Any]]] = {}
     first: dict[str, int] = {}  # the earliest round that met it: whoever is ready first
 
-    def jobs() -> Iterator[tuple[int, FuzzSettings, list[dict[str, Any]], float | None]]:
+    def jobs() -> Iterator[Job]:
         number = 0
         while True:
             if seconds is not None and time.monotonic() - began > seconds:
@@ -214,7 +220,8 @@ def fuzz(
                 return
             old = [value for n in sorted(corpus) if n <= number - LAG for value in corpus[n]]
             left = None if seconds is None else seconds - (time.monotonic() - began)
-            yield number, settings, old[-CORPUS:], left
+            todo = PROGRAMS if programs is None else min(PROGRAMS, programs - number * PROGRAMS)
+            yield number, settings, old[-CORPUS:], left, todo
             number += 1
 
     try:

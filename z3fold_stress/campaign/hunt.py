@@ -191,6 +191,8 @@ def _go_on(
         (scenario, replace(settings, seconds=share, seed=settings.seed + 1)) for scenario in todo
     ]
     for _, trail in run_jobs(_work, jobs, processes):
+        if trail.interrupted:
+            raise KeyboardInterrupt
         old = next(t for t in result.trails if t.scenario == trail.scenario)
         if not old.findings:
             result.trails.remove(old)
@@ -221,6 +223,8 @@ def hunt(
             result.trails.append(trail)
             if tell is not None:
                 tell(result, trail)
+            if trail.interrupted:  # it was explored here, and Ctrl-C met it there
+                raise KeyboardInterrupt
         _go_on(scenarios, settings, result, began + seconds, processes, tell)
     except KeyboardInterrupt:
         result.interrupted = True

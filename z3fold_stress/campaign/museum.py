@@ -15,7 +15,7 @@ from typing import Any
 from z3fold_stress.campaign.crew import run_jobs
 from z3fold_stress.defects import DEFECTS
 from z3fold_stress.designs import resolve
-from z3fold_stress.explore.explorer import Budget, Status, explore_world
+from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
 from z3fold_stress.explore.portfolio import PORTFOLIO
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings.finding import make_finding
@@ -81,6 +81,13 @@ class Museum:
         return len(self.exhibits) == self.asked and all(piece.good for piece in self.exhibits)
 
 
+def _explored(world: World, budget: Budget, **stop: Any) -> Exploration:
+    tally = explore_world(world, PORTFOLIO, budget=budget, seed=1, **stop)
+    if tally.interrupted:
+        raise KeyboardInterrupt
+    return tally
+
+
 def _show(scenario: Scenario) -> Exhibit:
     defect = scenario.shows[0] if scenario.shows else ""
     needs = DEFECTS[defect].needs if defect else ()
@@ -88,13 +95,13 @@ def _show(scenario: Scenario) -> Exhibit:
     piece = Exhibit(scenario.name, defect, sorted(scenario.expect))
     with World(scenario, bent) as world:
         if not scenario.expect:
-            tally = explore_world(world, PORTFOLIO, budget=CONTROL, seed=1)
+            tally = _explored(world, CONTROL)
             piece.found = ", ".join(sorted(tally.verdicts))
             piece.executions, piece.seconds, piece.control = tally.executions, tally.seconds, "-"
             if tally.status is Status.INCONCLUSIVE:
                 piece.control = "inconclusive"
             return piece
-        tally = explore_world(world, PORTFOLIO, budget=FIND, seed=1, wanted=scenario.expect, most=9)
+        tally = _explored(world, FIND, wanted=scenario.expect, most=9)
         piece.executions, piece.seconds = tally.executions, tally.seconds
         if tally.failed_setup is not None:
             piece.found, piece.strategy, piece.switches = tally.found[0].verdict, "setup", 0
@@ -117,7 +124,7 @@ def _show(scenario: Scenario) -> Exhibit:
 def _control(scenario: Scenario, piece: Exhibit) -> None:
     """The same with the correct protocol."""
     with World(scenario, resolve("sound")) as world:
-        tally = explore_world(world, PORTFOLIO, budget=CONTROL, seed=1)
+        tally = _explored(world, CONTROL)
     piece.control_executions = tally.executions
     piece.control = ", ".join(sorted(tally.verdicts)) or str(tally.status)
     if tally.status is Status.COMPLETE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ import click
 
 from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.hunt import Hunt, HuntSettings, Trail, explore_one, hunt
+from z3fold_stress.cli import options
 from z3fold_stress.cli.saving import save_findings
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
-from z3fold_stress.explore.explorer import Exploration, Status
+from z3fold_stress.explore.explorer import Budget, Exploration, Status
 from z3fold_stress.explore.portfolio import STRATEGIES, arms_of
 from z3fold_stress.explore.world import MAX_STEPS
 from z3fold_stress.findings import Finding
@@ -24,11 +24,6 @@ from z3fold_stress.scenario import Scenario, all_scenarios, load
 __all__ = ["explore", "hunt_command"]
 
 EXIT = {Status.FOUND: 1, Status.INCONCLUSIVE: 4}
-
-
-def drawn(seed: int | None) -> int:
-    """The seed that was asked for, or one drawn now (and told)."""
-    return int.from_bytes(os.urandom(4), "little") if seed is None else seed
 
 
 def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool) -> str:
@@ -40,7 +35,7 @@ def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool
 @click.command()
 @click.argument("scenarios", nargs=-1, required=True)
 @click.option("--design", default="", help="See 'designs'.  [default: the scenario's own]")
-@click.option("--defect", "defects", multiple=True, help="A single defect on top (repeatable).")
+@options.defects
 @click.option("--shown", is_flag=True, help="Set the defects that the scenario shows.")
 @click.option(
     "--strategy",
@@ -48,27 +43,29 @@ def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool
     show_default=True,
     help=f"{', '.join(STRATEGIES)}.",
 )
-@click.option(
-    "--bound",
-    type=int,
-    default=None,
-    help="pct: depth; dfs, dpor: preemptions; delay: delays; negative: none.",
-)
+@options.bound
 @click.option("--executions", type=int, default=None, help="At most so many.")
 @click.option("--seconds", type=float, default=None, help="At most so long.  [default: 10]")
-@click.option("--seed", type=int, default=None, help="[default: drawn, and reported]")
-@click.option("--most", default=1, show_default=True, help="Distinct verdicts to stop after.")
+@options.seed
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Distinct verdicts to stop after.",
+)
 @click.option("--every-access", is_flag=True, help="Each access to shared memory may be a switch.")
 @click.option("--no-races", is_flag=True, help="Do not look for data races.")
-@click.option("--max-steps", default=MAX_STEPS, show_default=True, help="Of one execution.")
 @click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="Where findings are saved.  [default: here]",
+    "--max-steps",
+    type=click.IntRange(1, 2**31 - 1),
+    default=MAX_STEPS,
+    show_default=True,
+    help="Of one execution.",
 )
-@click.option("--no-save", is_flag=True, help="Save no finding.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+@options.out
+@options.no_save
+@options.json_only
 def explore(
     scenarios: tuple[str, ...],
     design: str,
@@ -93,11 +90,10 @@ def explore(
     unless a limit is given.  Exit status: 0 nothing found, 1 found, 2 bad usage, 4 inconclusive.
     """
     arms = arms_of(strategy, bound)
-    if max_steps < 1:
-        raise SettingsError(f"--max-steps {max_steps}: an execution needs at least 1")
     if executions is None and seconds is None:
         seconds = 10.0 if not all(arm.exhaustive for arm in arms) else 3600.0
-    first_seed = drawn(seed)
+    Budget(executions, seconds)  # refused before anything is said
+    first_seed = options.drawn(seed)
     trails: list[Trail] = []
     findings: list[Finding] = []
     for scenario in load(scenarios):
@@ -187,20 +183,15 @@ def trail_lines(trail: Trail) -> list[str]:
 @click.command("hunt")
 @click.argument("scenarios", nargs=-1)
 @click.option("--design", default="sound", show_default=True, help="See 'designs'.")
-@click.option("--defect", "defects", multiple=True, help="A single defect on top (repeatable).")
+@options.defects
 @click.option("--seconds", default=60.0, show_default=True, help="For all scenarios together.")
 @click.option("--strategy", default="portfolio", show_default=True, help="See 'explore'.")
-@click.option("--bound", type=int, default=None, help="See 'explore'.")
-@click.option("--seed", type=int, default=None, help="[default: drawn, and reported]")
-@click.option("--jobs", type=int, default=None, help="Processes.  [default: one a CPU]")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="Where findings are saved.  [default: here]",
-)
-@click.option("--no-save", is_flag=True, help="Save no finding.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+@options.bound
+@options.seed
+@options.jobs
+@options.out
+@options.no_save
+@options.json_only
 def hunt_command(
     scenarios: tuple[str, ...],
     design: str,
@@ -223,7 +214,10 @@ def hunt_command(
     arms_of(strategy, bound)
     chosen = load(scenarios) if scenarios else [s for s in all_scenarios() if s.shows]
     settings = HuntSettings(
-        design=resolve(design, defects).name, strategy=strategy, bound=bound, seed=drawn(seed)
+        design=resolve(design, defects).name,
+        strategy=strategy,
+        bound=bound,
+        seed=options.drawn(seed),
     )
     if not as_json:
         click.echo(

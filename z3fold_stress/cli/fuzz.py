@@ -10,7 +10,7 @@ import click
 
 from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.fuzz import Fuzz, FuzzSettings, Round, fuzz, shrink_all
-from z3fold_stress.cli.explore import drawn
+from z3fold_stress.cli import options
 from z3fold_stress.cli.saving import finding_report, save_finding
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
@@ -21,12 +21,17 @@ __all__ = ["fuzz_command"]
 
 @click.command("fuzz")
 @click.option("--design", default="sound", show_default=True, help="See 'designs'.")
-@click.option("--defect", "defects", multiple=True, help="A single defect on top (repeatable).")
+@options.defects
 @click.option("--seconds", type=float, default=None, help="For how long.  [default: 60]")
-@click.option("--programs", type=int, default=None, help="So many programs, instead of a time.")
-@click.option("--seed", type=int, default=None, help="[default: drawn, and reported]")
-@click.option("--most", type=int, default=None, help="Stop after so many different failures.")
-@click.option("--jobs", type=int, default=None, help="Processes.  [default: one a CPU]")
+@click.option(
+    "--programs",
+    type=click.IntRange(1),
+    default=None,
+    help="So many programs, instead of a time.",
+)
+@options.seed
+@options.most
+@options.jobs
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -35,7 +40,7 @@ __all__ = ["fuzz_command"]
     help="Where findings and their scenarios are saved.",
 )
 @click.option("--no-save", is_flag=True, help="Save nothing.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+@options.json_only
 def fuzz_command(
     design: str,
     defects: tuple[str, ...],
@@ -55,11 +60,9 @@ def fuzz_command(
     """
     if seconds is not None and not seconds > 0:
         raise SettingsError(f"--seconds {seconds:g} shows nothing: it must be more than 0")
-    if programs is not None and programs < 1:
-        raise SettingsError(f"--programs {programs} shows nothing: it must be at least 1")
     if seconds is None and programs is None:
         seconds = 60.0
-    settings = FuzzSettings(resolve(design, defects).name, drawn(seed))
+    settings = FuzzSettings(resolve(design, defects).name, options.drawn(seed))
     if not as_json:
         click.echo(f"fuzz: design {settings.design}, seed {settings.seed}")
     shrinking = 0.0 if seconds is None else min(10.0, seconds / 4)

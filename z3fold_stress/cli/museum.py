@@ -9,6 +9,7 @@ import click
 
 from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.museum import Exhibit, Museum, museum
+from z3fold_stress.cli import options
 from z3fold_stress.scenario import all_scenarios, load
 
 __all__ = ["museum_command"]
@@ -18,8 +19,8 @@ LINE = "{:<42} {:<17} {:<9} {:>10} {:>8} {:>9}  {}"
 
 @click.command("museum")
 @click.argument("scenarios", nargs=-1)
-@click.option("--jobs", type=int, default=None, help="Processes.  [default: one a CPU]")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+@options.jobs
+@options.json_only
 def museum_command(scenarios: tuple[str, ...], jobs: int | None, as_json: bool) -> None:
     """Show each known fault (or SCENARIOS): found, by which strategy, after how many executions,
     and how few switches it takes; and that the correct protocol passes the same scenario.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from z3fold_stress.cli import options
 from z3fold_stress.cli.saving import finding_report, save_finding
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.findings import load_finding, replay, shrink
@@ -35,7 +36,7 @@ TOLD = {
     help="Where the schedule does not fit: refuse, or go on with the default choice.",
 )
 @click.option("--quiet", is_flag=True, help="Without the report.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+@options.json_only
 def replay_command(
     finding: str, scenario: str | None, policy: str, quiet: bool, as_json: bool
 ) -> None:
@@ -84,7 +85,7 @@ def replay_command(
     help="Where the smaller finding is saved.  [default: here]",
 )
 @click.option("--no-save", is_flag=True, help="Do not save it.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
+@options.json_only
 def shrink_command(finding: str, seconds: float, out: Path, no_save: bool, as_json: bool) -> None:
     """Make FINDING small: fewest operations, actors and switches with the same failure.
 
@@ -99,7 +100,7 @@ def shrink_command(finding: str, seconds: float, out: Path, no_save: bool, as_js
         click.echo(f"{TOLD[done.result]}: there is nothing to shrink", err=True)
         sys.exit(4)
     smaller = shrink(it, seconds=seconds)
-    path = None if no_save else save_finding(smaller.finding, out)
+    path = None if no_save else save_finding(smaller.finding, out, mark="small")
     if as_json:
         told = {
             "operations": smaller.operations,

@@ -23,9 +23,11 @@ def finding_report(finding: Finding, *, flip: Flip | None = None, saved: str = "
         return report_text(world, finding, evidence, flip=flip, saved=saved)
 
 
-def save_finding(finding: Finding, folder: Path) -> Path:
-    """``SCENARIO-VERDICT-SIGNATURE.json``; the same failure has the same name."""
-    name = f"{finding.scenario.name}-{finding.verdict}-{finding.signature[:8]}.json"
+def save_finding(finding: Finding, folder: Path, mark: str = "") -> Path:
+    """``SCENARIO-VERDICT-SIGNATURE.json``; the same failure has the same name. ``mark``: added to
+    it, so that what a finding was made into does not take its place."""
+    parts = (finding.scenario.name, finding.verdict, finding.signature[:8], mark)
+    name = "-".join(part for part in parts if part) + ".json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name

@@ -57,10 +57,12 @@ def load_file(path: str | Path) -> list[Scenario]:
 
 
 def _load_one(name: str) -> list[Scenario]:
-    """A built-in name, then what is there, then a group of the built-in ones."""
+    """A built-in name (a file's stands for all in it, unless one of them has that very name), then
+    what is there, then a group of the built-in ones."""
     for path in _files(built_in_folder()):
         if _name_of(path) == name:
-            return load_file(path)
+            found = load_file(path)
+            return [one for one in found if one.name == name] or found
     path = Path(name)
     if path.is_dir():
         return _of_folder(path)

@@ -1,0 +1,681 @@
+"""The commands of the sim world: what they print, their exit status, and what they make of bad
+input."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+
+from z3fold_stress import cli
+from z3fold_stress.campaign import fuzz as fuzzing
+from z3fold_stress.campaign import museum as exhibiting
+from z3fold_stress.campaign.hunt import HuntSettings, Trail, explore_one
+from z3fold_stress.cli.explore import trail_lines
+from z3fold_stress.explore.explorer import Budget
+from z3fold_stress.findings import Finding, load_finding, replay
+from z3fold_stress.findings.replay import Result
+from z3fold_stress.scenario import all_scenarios, load, load_file
+
+PROGRAM = [sys.executable, "-P", "-c", "from z3fold_stress.cli import main; main()"]
+QUIET = ("--no-save", "--seed", "1")
+HEAD = "from z3fold_stress.scenario import Scenario, op\n"
+
+
+class Answer(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """All of stdout is one JSON value."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: object) -> Answer:
+        with pytest.raises(SystemExit) as caught:
+            cli.main([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        assert "Traceback" not in out + err
+        return Answer(caught.value.code, out, err)
+
+    return run
+
+
+@functools.cache
+def lost_update() -> str:
+    """The finding of a lost update, as explore writes it."""
+    trail = explore_one(load(["lost-update"])[0], HuntSettings(design="sound", executions=500))
+    return Finding.from_json(trail.findings[0]).dumps()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "lost-update.json"
+    path.write_text(lost_update())
+    return path
+
+
+def scenario_file(folder: Path, name: str, text: str) -> Path:
+    path = folder / f"{name}.py"
+    path.write_text(HEAD + text)
+    return path
+
+
+def refused(answer: Answer, says: str) -> None:
+    """One line on stderr that says what; status 2."""
+    assert answer.status == 2
+    assert answer.err.startswith("z3fold-stress: error: ")
+    assert answer.err.count("\n") == 1
+    assert says in answer.err
+
+
+# explore
+
+
+def test_explore_finds_nothing(run: Run) -> None:
+    answer = run("explore", "counter", "--executions", 500, *QUIET)
+    assert answer.status == 0
+    assert answer.out.startswith("counter, design sound, seed 1\n")
+    assert " executions, " in answer.out
+    assert answer.err == ""
+
+
+def test_explore_says_what_is_complete(run: Run) -> None:
+    answer = run("explore", "counter", "--strategy", "dfs", "--bound", 2, *QUIET)
+    assert answer.status == 0
+    assert ": complete\n" in answer.out
+    assert "complete: all executions with at most 2 preemptions" in answer.out
+
+
+def test_explore_says_how_much_is_left(run: Run) -> None:
+    answer = run(
+        "explore", "slot-read-before-page-lock", "--strategy", "dfs", "--executions", 50, *QUIET
+    )
+    assert answer.status == 0
+    assert "dfs-2: about " in answer.out
+    assert "by estimate" in answer.out
+
+
+def test_explore_finds_saves_and_replays(run: Run, tmp_path: Path) -> None:
+    answer = run("explore", "putback-forgets-unbuddied", "--shown", "--seed", 3)
+    assert answer.status == 1
+    assert "LOST-PAGE in scenario putback-forgets-unbuddied" in answer.out
+    (path,) = tmp_path.glob("putback-forgets-unbuddied-lost-page-*.json")
+    assert f"Replay: z3fold-stress replay {path.name}" in answer.out
+    assert "The story: z3fold-stress defects putback-forgets-unbuddied" in answer.out
+    again = run("replay", path)
+    assert again.status == 1
+    assert again.out.startswith("replayed: the same failure, by the same events")
+    assert run("explore", path, "--executions", 300).status == 0, "its scenario, in design sound"
+
+
+def test_explore_with_a_single_defect(run: Run) -> None:
+    answer = run(
+        *("explore", "putback-forgets-unbuddied", "--defect", "putback-forgets-unbuddied"),
+        *("--executions", 500, *QUIET),
+    )
+    assert answer.status == 1
+    assert "design sound+putback-forgets-unbuddied" in answer.out
+
+
+def test_explore_several_scenarios_as_json(run: Run) -> None:
+    answer = run("explore", "lost-update", "counter", "--executions", 300, "--json", *QUIET)
+    assert answer.status == 1
+    assert answer.err == ""
+    told = answer.json()
+    assert told["seed"] == 1
+    assert told["saved"] == []
+    assert [trail["scenario"] for trail in told["trails"]] == ["lost-update", "counter"]
+    (value,) = told["trails"][0]["findings"]
+    assert replay(Finding.from_json(value)).result is Result.IDENTICAL
+
+
+def test_explore_json_names_what_it_saved(run: Run, tmp_path: Path) -> None:
+    answer = run("explore", "lost-update", "--json", "--out", tmp_path / "a" / "b")
+    (path,) = answer.json()["saved"]
+    assert load_finding(path).verdict == "data-race"
+    assert Path(path).parent == tmp_path / "a" / "b"
+
+
+def test_explore_tells_the_seed_that_it_drew(run: Run) -> None:
+    first = run("explore", "counter", "--executions", 20, "--json", "--no-save").json()
+    again = run(
+        "explore", "counter", "--executions", 20, "--json", "--no-save", "--seed", first["seed"]
+    ).json()
+    assert first["trails"][0]["steps"] == again["trails"][0]["steps"]
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct", "pos", "surw", "dfs", "dpor", "delay"])
+def test_explore_by_each_strategy(run: Run, strategy: str) -> None:
+    answer = run(
+        *("explore", "lost-update", "--strategy", strategy, "--executions", 500),
+        *("--json", *QUIET),
+    )
+    assert answer.status == 1
+    (trail,) = answer.json()["trails"]
+    assert trail["findings"][0]["verdict"] == "data-race"
+    assert trail["findings"][0]["found"]["strategy"].startswith(strategy)
+
+
+def test_explore_more_than_one_verdict(run: Run) -> None:
+    answer = run("explore", "abba", "--most", 2, "--executions", 500, "--json", *QUIET)
+    (trail,) = answer.json()["trails"]
+    assert [value["verdict"] for value in trail["findings"]] == ["lock-order", "deadlock"]
+
+
+def test_explore_up_to_the_step_limit_is_inconclusive(run: Run, tmp_path: Path) -> None:
+    path = scenario_file(
+        tmp_path,
+        "long",
+        "scenario = Scenario(actors={n: [op.fetch_add('x', 1)] * 40 for n in ('a', 'b')})",
+    )
+    args = ("explore", path, "--strategy", "random", "--executions", 20, "--max-steps", 30)
+    answer = run(*args, *QUIET)
+    assert answer.status == 4
+    assert "20 executions were cut at the step limit (--max-steps)" in answer.out
+    answer = run(*args, "--json", *QUIET)
+    assert answer.status == 4
+    assert answer.json()["trails"][0]["status"] == "inconclusive"
+    assert answer.json()["trails"][0]["limited"] == 20
+
+
+@pytest.mark.parametrize(
+    "setup",
+    ["op.lock('L'), op.lock('L')", "op.wait_until('x', 1)", "op.lock('L'), op.might_sleep()"],
+    ids=["deadlock", "wait", "sleep"],
+)
+def test_set_up_that_fails_is_told_in_words(run: Run, tmp_path: Path, setup: str) -> None:
+    path = scenario_file(
+        tmp_path,
+        "dead",
+        f"scenario = Scenario(setup=[{setup}], actors={{'t': [op.load('x', 'x')]}})",
+    )
+    answer = run("explore", path, "--executions", 10, *QUIET)
+    assert answer.status == 1
+    assert "the set-up fails by itself: " in answer.out
+    assert "0 executions" in answer.out
+    answer = run("explore", path, "--executions", 10, "--json", *QUIET)
+    assert answer.status == 1
+    (trail,) = answer.json()["trails"]
+    assert trail["status"] == "setup-failed"
+    assert trail["setup"] != ""
+    assert run("hunt", path, "--seconds", 1, "--jobs", 1, *QUIET).status == 4
+
+
+def test_set_up_that_does_not_end(run: Run, tmp_path: Path) -> None:
+    path = scenario_file(
+        tmp_path,
+        "endless",
+        "scenario = Scenario(setup=[op.repeat(30_000, [op.fetch_add('x', 1)])],"
+        " actors={'t': [op.load('x', 'x')]})",
+    )
+    answer = run("explore", path, "--executions", 10, *QUIET)
+    assert answer.status in (1, 2)
+    assert "steps" in answer.out + answer.err
+
+
+def test_interrupted_trail_is_told() -> None:
+    trail = Trail("x", "inconclusive", 5, 50, 0, 0.1, [], {}, {}, interrupted=True)
+    assert trail_lines(trail)[-1] == "  interrupted"
+
+
+# hunt
+
+
+def test_hunt_through_all_that_is_bounded(run: Run) -> None:
+    args = ("hunt", "--strategy", "dfs", "--bound", 0, "--seconds", 600, "--jobs", 1, *QUIET)
+    answer = run(*args, "--json")
+    assert answer.status == 0
+    told = answer.json()
+    assert told["status"] == "complete"
+    assert told["findings"] == []
+    assert len(told["trails"]) == sum(bool(scenario.shows) for scenario in all_scenarios())
+    assert all(trail["executions"] for trail in told["trails"])
+
+
+def test_hunt_finds_saves_and_replays(run: Run, tmp_path: Path) -> None:
+    answer = run(
+        *("hunt", "putback-forgets-unbuddied", "--defect", "putback-forgets-unbuddied"),
+        *("--seconds", 600, "--jobs", 1, "--seed", 1, "--out", tmp_path / "found"),
+    )
+    assert answer.status == 1
+    assert "hunt: 1 scenarios, design sound+putback-forgets-unbuddied, 600 s, seed 1" in answer.out
+    assert "1 of 1 scenarios, " in answer.out
+    (path,) = (tmp_path / "found").iterdir()
+    assert run("replay", path, "--quiet").status == 1
+
+
+def test_hunt_with_two_jobs(run: Run) -> None:
+    names = ("putback-forgets-unbuddied", "headless-slots-leak")
+    answer = run(
+        *("hunt", *names, "--strategy", "dfs", "--bound", 1, "--seconds", 600, "--jobs", 2),
+        *("--json", *QUIET),
+    )
+    assert answer.status == 0
+    assert {trail["scenario"] for trail in answer.json()["trails"]} == set(names)
+
+
+# fuzz
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short rounds, and little time to make findings small."""
+    monkeypatch.setattr(fuzzing, "PROGRAMS", 3)
+    monkeypatch.setattr(fuzzing, "SECOND_LOOK", Budget(executions=200))
+    monkeypatch.setattr(fuzzing, "SHRINK_SECONDS", 0.05)
+    monkeypatch.setattr(exhibiting, "FIND", Budget(executions=300))
+    monkeypatch.setattr(exhibiting, "CONTROL", Budget(executions=100))
+
+
+@pytest.mark.usefixtures("short")
+def test_fuzz_finds_nothing(run: Run, tmp_path: Path) -> None:
+    args = ("fuzz", "--programs", 3, "--jobs", 1, "--seed", 1)
+    answer = run(*args)
+    assert answer.status == 0
+    assert answer.out.startswith("fuzz: design sound, seed 1\n")
+    assert "3 programs, " in answer.out
+    assert not (tmp_path / "fuzz-findings").exists()
+    told = run(*args, "--json").json()
+    assert told["findings"] == []
+    assert told["programs"] == 3
+    assert told["executions"] > 3
+
+
+@pytest.mark.usefixtures("short")
+def test_fuzz_saves_findings_and_scenarios(run: Run, tmp_path: Path) -> None:
+    args = ("fuzz", "--design", "as-posted", "--programs", 3, "--jobs", 1, "--seed", 1)
+    answer = run(*args)
+    assert answer.status == 1
+    files = sorted((tmp_path / "fuzz-findings").iterdir())
+    findings = [path for path in files if not path.name.endswith(".scenario.json")]
+    assert len(findings) * 2 == len(files)
+    for path in findings:
+        assert run("replay", path, "--quiet").status == 1
+        (scenario,) = load_file(path.with_suffix(".scenario.json"))
+        assert scenario == load_finding(str(path)).scenario
+    told = run(*args, "--json", "--no-save")
+    assert told.status == 1
+    assert told.json()["saved"] == []
+    assert len(told.json()["findings"]) == len(findings)
+
+
+# museum
+
+
+@pytest.mark.usefixtures("short")
+def test_museum_is_as_expected(run: Run) -> None:
+    answer = run("museum", "lost-update", "putback-forgets-unbuddied", "--jobs", 1)
+    assert answer.status == 0
+    assert "2 of 2 as expected" in answer.out
+    told = run("museum", "lost-update", "--jobs", 1, "--json")
+    assert told.status == 0
+    assert told.json()["as_expected"] == told.json()["of"] == 1
+
+
+@pytest.mark.usefixtures("short")
+def test_museum_is_not_as_expected(run: Run, tmp_path: Path) -> None:
+    path = scenario_file(
+        tmp_path,
+        "calm",
+        "scenario = Scenario(actors={'t': [op.fetch_add('x', 1)]}, expect={'leak'})",
+    )
+    answer = run("museum", path, "--jobs", 1)
+    assert answer.status == 1
+    assert "<-- NOT AS EXPECTED" in answer.out
+    assert "0 of 1 as expected" in answer.out
+    (piece,) = run("museum", path, "--jobs", 1, "--json").json()["exhibits"]
+    assert piece["as_expected"] is False
+
+
+# replay, shrink, report, scenarios
+
+
+def test_replay_of_a_file_and_of_a_line(run: Run, saved: Path) -> None:
+    answer = run("replay", saved)
+    assert answer.status == 1
+    assert "DATA-RACE in scenario lost-update" in answer.out
+    assert f"Replay: z3fold-stress replay {saved}" in answer.out
+    line = load_finding(str(saved)).line()
+    again = run("replay", line)
+    assert again.status == 1
+    assert again.out.splitlines()[:-1] == answer.out.splitlines()[:-1]
+    assert again.out.splitlines()[-1] == f"Replay: z3fold-stress replay {line}"
+    told = run("replay", line, "--json")
+    assert told.status == 1
+    assert told.json()["result"] == "identical"
+    assert told.json()["hash"] == told.json()["expected_hash"]
+
+
+def test_replay_of_what_fails_no_more(run: Run, tmp_path: Path) -> None:
+    run("explore", "putback-forgets-unbuddied", "--shown", "--seed", 3)
+    (path,) = tmp_path.glob("*.json")
+    value = json.loads(path.read_text())
+    value["design"] = "sound"
+    path.write_text(json.dumps(value))
+    answer = run("replay", path)
+    assert answer.status == 4
+    assert answer.out.startswith("not replayed: nothing fails")
+    assert run("replay", path, "--json").json()["result"] == "no-failure"
+    answer = run("shrink", path)
+    assert answer.status == 4
+    assert "there is nothing to shrink" in answer.err
+
+
+def test_replay_of_another_build_is_warned_about(run: Run, saved: Path) -> None:
+    value = json.loads(saved.read_text())
+    value["build"] = "another"
+    saved.write_text(json.dumps(value))
+    answer = run("replay", saved, "--quiet")
+    assert answer.status == 1
+    assert answer.err.startswith("warning: found with an engine built of other sources (another")
+    (warning,) = run("replay", saved, "--json").json()["warnings"]
+    assert "built of other sources" in warning
+
+
+def test_replay_against_a_scenario_that_was_changed(run: Run, saved: Path, tmp_path: Path) -> None:
+    path = scenario_file(
+        tmp_path,
+        "changed",
+        "adds = [op.fetch_add('counter', 1)]\n"
+        "scenario = Scenario(actors={'one': adds, 'two': adds})",
+    )
+    refused(run("replay", saved, "--scenario", path), "was changed since this was found")
+    answer = run("replay", saved, "--scenario", path, "--policy", "default", "--quiet")
+    assert answer.status == 4
+    assert "warning: the scenario was changed since this was found" in answer.err
+    assert run("replay", saved, "--scenario", "lost-update", "--quiet").status == 1
+
+
+def test_replay_against_a_scenario_of_a_file_with_others(run: Run) -> None:
+    """Its exact name says which."""
+    run("explore", "orphaned-lock", "--seed", 1, "--executions", 500)
+    (path,) = Path().glob("orphaned-lock-orphaned-lock-*.json")
+    assert run("replay", path, "--scenario", "orphaned-lock", "--quiet").status == 1
+
+
+def test_shrink_saves_what_is_smaller(run: Run, saved: Path, tmp_path: Path) -> None:
+    answer = run("shrink", saved, "--out", tmp_path / "small")
+    assert answer.status == 1
+    for what in ("operations", "actors", "interventions"):
+        assert f"\n{what}" in f"\n{answer.out}"
+    (path,) = (tmp_path / "small").iterdir()
+    assert run("replay", path, "--quiet").status == 1
+    told = run("shrink", saved, "--no-save", "--json")
+    assert told.status == 1
+    before, after = told.json()["operations"]
+    assert after <= before
+    assert told.json()["saved"] is None
+    assert Finding.from_json(told.json()["finding"]).verdict == "data-race"
+
+
+def test_report(run: Run, saved: Path) -> None:
+    answer = run("report", saved)
+    assert answer.status == 0
+    assert answer.out.startswith("DATA-RACE in scenario lost-update, design sound\n")
+    told = run("report", saved, "--json")
+    assert told.status == 0
+    assert told.out == saved.read_text()
+    assert run("report", load_finding(str(saved)).line()).status == 0
+
+
+def test_scenarios(run: Run) -> None:
+    answer = run("scenarios")
+    assert answer.status == 0
+    for scenario in all_scenarios():
+        assert f"  {scenario.name} " in answer.out
+    assert max(map(len, answer.out.splitlines())) <= 100
+    told = run("scenarios", "--json")
+    assert told.status == 0
+    assert {value["name"] for value in told.json()} == {s.name for s in all_scenarios()}
+
+
+def test_story_of_a_scenario(run: Run) -> None:
+    answer = run("scenarios", "slot-read-before-page-lock")
+    assert answer.status == 0
+    assert "By the time the page is locked, the handle names another one." in answer.out
+    assert "migrate_pages page_of(a) passes=1" in answer.out
+    assert "Shows: slot-read-before-page-lock" in answer.out
+    assert "Try it: z3fold-stress explore slot-read-before-page-lock --shown" in answer.out
+    told = run("scenarios", "slot-read-before-page-lock", "--json")
+    assert told.json()["name"] == "slot-read-before-page-lock"
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("explore", "Missing argument 'SCENARIOS"),
+        ("explore abba-ba", "no scenario is named 'abba-ba'; the nearest is 'abba'"),
+        ("explore {none}.py", "cannot read"),
+        ("explore {none}.json", "cannot read"),
+        ("explore {empty}", "no scenario is in"),
+        ("explore {broken}", "line 2: SyntaxError"),
+        ("explore {raises}", "line 2: ZeroDivisionError"),
+        ("explore {nothing}", "defines neither of 'scenario' and 'scenarios'"),
+        ("explore {wrong}", "line 2"),
+        ("explore {junk}", "is not JSON"),
+        ("explore {text}", "no scenario is named"),
+        ("explore abba --strategy dsf", "no strategy is named 'dsf'"),
+        ("explore abba --design sund", "no design is named 'sund'; the nearest is 'sound'"),
+        ("explore abba --defect nosuch", "no defect is named 'nosuch'"),
+        ("explore abba --executions 0", "a budget of 0 executions shows nothing"),
+        ("explore abba --executions -3", "a budget of -3 executions shows nothing"),
+        ("explore abba --executions many", "'many' is not a valid integer"),
+        ("explore abba --seconds 0", "a budget of 0 seconds shows nothing"),
+        ("explore abba --seconds -1", "a budget of -1 seconds shows nothing"),
+        ("explore abba --seconds nan", "a budget of nan seconds shows nothing"),
+        ("explore abba --max-steps 0", "'--max-steps': 0 is not in the range"),
+        ("hunt nosuch", "no scenario is named 'nosuch'"),
+        ("hunt abba --strategy dsf", "no strategy is named 'dsf'"),
+        ("hunt abba --design sund", "no design is named 'sund'"),
+        ("hunt abba --seconds 0", "--seconds 0 shows nothing"),
+        ("hunt abba --seconds -2", "--seconds -2 shows nothing"),
+        ("hunt abba --jobs 0", "'--jobs': 0 is not in the range"),
+        ("hunt abba --jobs -1", "'--jobs': -1 is not in the range"),
+        ("fuzz --design sund", "no design is named 'sund'"),
+        ("fuzz --programs 0", "'--programs': 0 is not in the range"),
+        ("fuzz --seconds -1", "--seconds -1 shows nothing"),
+        ("fuzz --programs 3 --jobs 0", "'--jobs': 0 is not in the range"),
+        ("museum nosuch", "no scenario is named 'nosuch'"),
+        ("museum abba --jobs 0", "'--jobs': 0 is not in the range"),
+        ("replay", "Missing argument 'FINDING'"),
+        ("replay {none}", "No such file or directory"),
+        ("replay {empty}", "Is a directory"),
+        ("replay {junk}", "is not a finding"),
+        ("replay zs1:", "a corrupted replay string"),
+        ("replay zs1:AAAA", "a corrupted replay string"),
+        ("replay {cut}", "a corrupted replay string"),
+        ("replay {saved} --policy lax", "'lax' is not one of"),
+        ("replay {saved} --scenario nosuch", "no scenario is named 'nosuch'"),
+        ("replay {saved} --scenario textbook", "scenarios; name one"),
+        ("shrink zs1:AAAA", "a corrupted replay string"),
+        ("shrink {none}", "No such file or directory"),
+        ("shrink {saved} --seconds 0", "--seconds 0: it must be more than 0"),
+        ("report zs1:AAAA", "a corrupted replay string"),
+        ("report {none}", "No such file or directory"),
+        ("scenarios nosuch", "no scenario is named 'nosuch'"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(
+    run: Run, saved: Path, tmp_path: Path, line: str, says: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "junk.json").write_bytes(b"\x00\xff junk")
+    (tmp_path / "text.txt").write_text("scenario")
+    names: dict[str, object] = {
+        "none": tmp_path / "none",
+        "empty": tmp_path / "empty",
+        "junk": tmp_path / "junk.json",
+        "text": tmp_path / "text.txt",
+        "saved": saved,
+        "cut": load_finding(str(saved)).line()[:-40],
+        "broken": scenario_file(tmp_path, "broken", "scenario = Scenario("),
+        "raises": scenario_file(tmp_path, "raises", "scenario = 1 / 0"),
+        "nothing": scenario_file(tmp_path, "nothing", "other = 1"),
+        "wrong": scenario_file(tmp_path, "wrong", "scenario = Scenario(actors={'t': [op.lock()]})"),
+    }
+    refused(run(*[word.format(**names) for word in line.split()]), says)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--max-steps=99999999999",
+        "--seed=-1",
+        "--seed=99999999999999999999",
+        "--bound=99999999999999",
+    ],
+)
+def test_number_that_the_engine_cannot_hold(option: str) -> None:
+    line = ["explore", "abba", "--strategy", "dfs", "--executions", "5", "--no-save", option]
+    done = subprocess.run([*PROGRAM, *line], capture_output=True, text=True, check=False)
+    refused(Answer(done.returncode, done.stdout, done.stderr), option.split("=")[0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "explore abba --executions 0 --json",
+        "hunt abba --jobs 0 --json",
+        "fuzz --programs 3 --jobs 0 --json",
+        "museum abba --jobs 0 --json",
+        "replay zs1:AAAA --json",
+        "shrink zs1:AAAA --json",
+        "report zs1:AAAA --json",
+        "scenarios nosuch --json",
+    ],
+)
+def test_bad_input_leaves_nothing_for_a_program_to_read(run: Run, line: str) -> None:
+    answer = run(*line.split())
+    assert (answer.status, answer.out) == (2, "")
+
+
+def test_finding_that_cannot_be_saved_is_not_lost(run: Run, tmp_path: Path) -> None:
+    """Where it cannot be saved it is told as a line."""
+    (tmp_path / "file").touch()
+    answer = run("explore", "lost-update", "--seed", 1, "--out", tmp_path / "file" / "folder")
+    refused(answer, "no finding can be saved in")
+    line = answer.err.split("It is: ")[1].strip()
+    assert load_finding(line).verdict == "data-race"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_that_is_not_writable(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    answer = run("explore", "lost-update", "--seed", 1, "--out", folder)
+    refused(answer, "no finding can be saved in")
+
+
+# Ctrl-C
+
+
+@contextlib.contextmanager
+def started(*args: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*PROGRAM, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def works_on(process: subprocess.Popen[str], more: float) -> None:
+    """Until it and its children have used so many seconds more of a CPU, however long it takes."""
+    root = psutil.Process(process.pid)
+
+    def used() -> float:
+        total = 0.0
+        for one in (root, *root.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += sum(one.cpu_times()[:2])
+        return total
+
+    target = used() + more
+    while used() < target and process.poll() is None:
+        with contextlib.suppress(psutil.TimeoutExpired):
+            root.wait(0.05)
+
+
+def interrupted(process: subprocess.Popen[str]) -> Answer:
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []
+    assert "Traceback" not in out + err
+    return Answer(process.returncode, out, err)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_interrupted_explore_reports_so_far(form: tuple[str, ...]) -> None:
+    with started(
+        *("explore", "slot-read-before-page-lock", "counter", "--strategy", "random"),
+        *("--seconds", 3600, *form, *QUIET),
+    ) as process:
+        assert process.stdout is not None
+        if not form:
+            process.stdout.readline()
+        works_on(process, 1.5)
+        answer = interrupted(process)
+    assert answer.status == 4
+    if form:
+        (trail,) = answer.json()["trails"]
+        assert trail["interrupted"] is True
+        assert trail["executions"] > 0
+    else:
+        assert " executions, " in answer.out
+        assert answer.out.endswith("  interrupted\n")
+        assert "\ncounter, design" not in answer.out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupted_hunt_reports_so_far(jobs: int) -> None:
+    names = ("alloc-null-slots", "slot-read-before-page-lock", "isolate-ignores-claim")
+    with started(
+        *("hunt", *names, "--strategy", "random", "--jobs", jobs, *QUIET),
+        *("--seconds", 3600),
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        works_on(process, 2.5)
+        answer = interrupted(process)
+    assert answer.status == 4
+    assert "of 3 scenarios" in answer.out
+    assert ": inconclusive (interrupted)" in answer.out
+
+
+def test_interrupted_fuzz_reports_so_far() -> None:
+    with started("fuzz", "--jobs", 1, "--seconds", 3600, *QUIET) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        works_on(process, 1.0)
+        answer = interrupted(process)
+    assert answer.status == 4
+    assert answer.out.endswith("of lines in one round (interrupted)\n")
