@@ -573,7 +573,7 @@ def test_a_replay_is_the_same_in_a_new_process(name: str) -> None:
         run(world, "pct", 500)
         here = json.loads(json.dumps(whole(world, schedule)))
     told = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(Path(__file__).parent)],
+        [sys.executable, "-P", "-c", ELSEWHERE, str(Path(__file__).parent)],
         input=json.dumps([scenario.to_json(), schedule]),
         capture_output=True,
         text=True,

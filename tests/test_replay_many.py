@@ -46,7 +46,7 @@ def collect(most: int) -> list[str]:
 def again(line: str) -> tuple[str, str]:
     """The command, in a process of its own: what came of it, and the hash of its events."""
     done = subprocess.run(
-        [sys.executable, "-m", "z3fold_stress", "replay", line, "--json"],
+        [sys.executable, "-P", "-m", "z3fold_stress", "replay", line, "--json"],
         capture_output=True,
         text=True,
         timeout=120,

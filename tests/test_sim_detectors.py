@@ -29,7 +29,7 @@ from z3fold_stress.verdicts import Verdict
 SOUND = resolve("sound")
 FOREVER = 10**15
 ROOT = Path(__file__).parents[1]
-TASK, KIND, SIZE, OBJECT, PC, ACCESS = 1, 2, 3, 6, 9, 66
+TASK, KIND, SIZE, OBJECT, PC, ACCESS = 1, 2, 3, 6, 8, 66
 """Of an event."""
 DIES = 32
 """Of a choice; below are failures, 1 + the number of the kind, and 0 is a switch."""

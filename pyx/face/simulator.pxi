@@ -144,7 +144,6 @@ cdef extern from "sim/sim.h":
         u64 clock
         u64 object
         u64 before
-        u64 after
         u64 pc
         u64 *stack
         u32 nr_held
@@ -509,14 +508,14 @@ cdef class Simulator:
             libc_free(script)
 
     def events(self):
-        """What was kept of the last replay: dicts in order."""
+        """What was kept of the last replay, in order: step, task, kind, size, instruction, clock,
+        object, what was there, pc, stack, held locks."""
         cdef sim_event *e
         kept = []
         for i in range(nr_events):
             e = &events[i]
             kept.append((
-                e.step, e.task, e.kind, e.size, e.program_at, e.clock, e.object, e.before,
-                e.after, e.pc, tuple([e.stack[k] for k in range(e.nr_stack)]),
+                e.step, e.task, e.kind, e.size, e.program_at, e.clock, e.object, e.before, e.pc, tuple([e.stack[k] for k in range(e.nr_stack)]),
                 tuple([e.held[k] for k in range(e.nr_held)]),
             ))
         return kept

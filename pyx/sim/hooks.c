@@ -46,7 +46,7 @@ static void plain_access(u64 offset, u32 size, bool write, u64 pc)
     if (sim.races)
         race_plain(offset, size, write, pc);
     if (unlikely(sim.recording > 1))
-        trace_event(EVENT_ACCESS, offset, size | (write ? 0x80 : 0), pc, 0, 0);
+        trace_event(EVENT_ACCESS, offset, size | (write ? 0x80 : 0), pc);
 }
 
 #define PLAIN(size)                                                                     \
@@ -104,7 +104,7 @@ static void range_access(u64 offset, u64 size, bool write, u64 pc)
         race_range(offset, size, write, pc);
     if (unlikely(sim.recording > 1))
         trace_event(EVENT_ACCESS, offset, (size > 127 ? 127 : (u32)size) | (write ? 0x80 : 0),
-                    pc, 0, 0);
+                    pc);
 }
 
 HOOK void __tsan_read_range(void *p, unsigned long size);
@@ -167,7 +167,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         race_atomic(offset, size, write, kind != POINT_STORE && acquires(order),
                     write && releases(order), pc);
     if (unlikely(sim.recording > 1))
-        trace_event(EVENT_ACCESS, offset, size | (write ? 0x80 : 0), pc, 0, 0);
+        trace_event(EVENT_ACCESS, offset, size | (write ? 0x80 : 0), pc);
 }
 
 #define RMW(bits, name, expression)                                                     \

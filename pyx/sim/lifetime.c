@@ -59,7 +59,7 @@ void lifetime_frame(u64 offset, bool live)
         return;
     change(&life[offset >> 12], live ? LIFE_FRAME : LIFE_FREED_FRAME);
     if (unlikely(sim.recording > 1))
-        trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE, 0, 0);
+        trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE);
 }
 
 void lifetime_slots(u64 offset, bool live)
@@ -68,7 +68,7 @@ void lifetime_slots(u64 offset, bool live)
         return;
     change(&slots_dead[(offset - sim.slots) / SLOTS_SIZE], !live);
     if (unlikely(sim.recording > 1))
-        trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE, 0, 0);
+        trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE);
 }
 
 void lifetime_sync(void)

@@ -301,7 +301,7 @@ void sim_progress(u32 at)
         sim.progress_step = sim.steps;
     }
     if (unlikely(sim.recording > 1))
-        trace_event(EVENT_OP_BEGIN, 0, 0, 0, at, 0);
+        trace_event(EVENT_OP_BEGIN, 0, 0, 0);
 }
 
 /* A checker looks at the arena: its accesses are nobody's. */

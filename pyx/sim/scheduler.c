@@ -293,14 +293,14 @@ void sim_point_unusual(struct sim_task *t)
         }
         sim_count_step(t->kind);
         if (sim.recording)
-            trace_event(t->kind, t->object, t->size, t->pc, 0, 0);
+            trace_event(t->kind, t->object, t->size, t->pc);
         return;
     }
     if (unlikely(starting)) {
         if (start_clock[t->index] ? t->accesses < start_clock[t->index]
                                   : sim.strategy == &strategy_replay && t->kind <= POINT_STORE) {
             if (sim.recording)
-                trace_event(t->kind, t->object, t->size, t->pc, 0, 0);
+                trace_event(t->kind, t->object, t->size, t->pc);
             return;
         }
         if (t->kind <= POINT_STORE)
@@ -317,7 +317,7 @@ void sim_point_unusual(struct sim_task *t)
     if (sim.strategy->executed)
         sim.strategy->executed(t->index);
     if (unlikely(sim.recording))
-        trace_event(t->kind, t->object, t->size, t->pc, 0, 0);
+        trace_event(t->kind, t->object, t->size, t->pc);
 }
 
 static void die_here(struct sim_task *t)
@@ -328,7 +328,7 @@ static void die_here(struct sim_task *t)
     sim.death_left--;
     take(t->index, t->accesses, DECIDE_DIE, 0);
     if (sim.recording)
-        trace_event(EVENT_DIE, 0, 0, t->pc, 0, 0);
+        trace_event(EVENT_DIE, 0, 0, t->pc);
     t->state = TASK_KILLED;
     sim.ready[t->index] = READY_NOT;
     next = sim_choose(t);
@@ -346,7 +346,7 @@ bool sim_decide(u32 what, u64 pc)
     sim.fault_left[what]--;
     take(t->index, t->accesses, (u8)(what + 1), 0);
     if (sim.recording)
-        trace_event(EVENT_FAIL, what, 0, pc, 0, 0);
+        trace_event(EVENT_FAIL, what, 0, pc);
     return true;
 }
 

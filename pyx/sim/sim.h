@@ -305,7 +305,6 @@ static inline void undo_word(u64 offset, u32 size)
 void races_start(u64 arena_size);
 void races_stop(void);
 void races_begin(void);                         /* an execution: all before is ordered */
-void races_fork(u32 task);                      /* task begins after all that the running did */
 void races_join_all(u32 task);
 void race_plain(u64 offset, u32 size, bool write, u64 pc);
 void race_atomic(u64 offset, u32 size, bool write, bool acquire, bool release, u64 pc);
@@ -340,7 +339,7 @@ enum life { LIFE_PLAIN, LIFE_FRAME, LIFE_SLOTS, LIFE_FREED_FRAME };
 void lifetime_check(u64 offset, u32 size, bool write, u64 pc);
 
 /* trace.c */
-void trace_event(u32 kind, u64 object, u32 size, u64 pc, u64 before, u64 after);
+void trace_event(u32 kind, u64 object, u32 size, u64 pc);
 struct sim_event {
     u32 step;
     u16 task;
@@ -350,13 +349,13 @@ struct sim_event {
     u32 nr_stack;
     u64 clock;
     u64 object;
-    u64 before, after;
+    u64 before;                 /* what was there */
     u64 pc;
     u64 stack[12];
     u32 nr_held;
     u32 held[8];
 };
-enum { EVENT_OP_BEGIN = 64, EVENT_OP_END, EVENT_ACCESS, EVENT_FAIL, EVENT_DIE, EVENT_LIVES, EVENT_FREED };
+enum { EVENT_OP_BEGIN = 64, EVENT_ACCESS = 66, EVENT_FAIL, EVENT_DIE, EVENT_LIVES, EVENT_FREED };
 extern struct sim_event *events;
 extern u32 nr_events;
 void trace_reset(void);

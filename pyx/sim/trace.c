@@ -40,7 +40,7 @@ static u32 walk_stack(u64 *pcs, u32 most)
     return n;
 }
 
-void trace_event(u32 kind, u64 object, u32 size, u64 pc, u64 before, u64 after)
+void trace_event(u32 kind, u64 object, u32 size, u64 pc)
 {
     struct sim_task *t = sim.running;
     struct sim_event *e;
@@ -72,8 +72,7 @@ void trace_event(u32 kind, u64 object, u32 size, u64 pc, u64 before, u64 after)
     e->object = object;
     e->pc = pc;
     e->before = kind < EVENT_OP_BEGIN || kind == EVENT_ACCESS
-        ? value_at(object, kind == EVENT_ACCESS ? size & 0x7f : size) : before;
-    e->after = after;
+        ? value_at(object, kind == EVENT_ACCESS ? size & 0x7f : size) : 0;
     e->nr_stack = walk_stack(e->stack, 12);
     e->nr_held = t->nr_held < 8 ? t->nr_held : 8;
     memcpy(e->held, t->held, e->nr_held * sizeof(u32));

@@ -102,7 +102,6 @@ class Evidence:
     preemptions: int
     schedule: Schedule
     unused: int
-    ending: str
     sides: tuple[Access, ...] = ()
     events: list[Event] = field(default_factory=list)
     objects: frozenset[int] = frozenset()
@@ -138,7 +137,6 @@ def gather(
         preemptions=outcome["preemptions"],
         schedule=tuple(map(tuple, schedule)),  # type: ignore[arg-type]
         unused=outcome["unused"],
-        ending=outcome["ending"],
     )
     if verdict is None:
         return evidence
@@ -155,9 +153,9 @@ def gather(
 
 
 def _events(raw: list[tuple[Any, ...]]) -> list[Event]:
-    sites = resolve(pc for event in raw for pc in (event[9], *event[10]))
+    sites = resolve(pc for event in raw for pc in (event[8], *event[9]))
     events = []
-    for step, task, kind, size, at, clock, obj, value, after, pc, stack, held in raw:
+    for step, task, kind, size, at, clock, obj, value, pc, stack, held in raw:
         chain = [*sites.get(pc, ())]
         for frame in stack:
             chain += [site for site in sites.get(frame, ()) if site.file.endswith(".pxi")]
@@ -169,7 +167,7 @@ def _events(raw: list[tuple[Any, ...]]) -> list[Event]:
                 POINT_NAMES.get(kind, f"event {kind}"),
                 size & 0x7F,
                 bool(size & 0x80) or kind in (2, 3),
-                value if kind == 64 else at,
+                at,
                 clock,
                 obj,
                 value,
@@ -179,7 +177,6 @@ def _events(raw: list[tuple[Any, ...]]) -> list[Event]:
                 pc,
             )
         )
-        del after
     return events
 
 
@@ -324,7 +321,6 @@ def _lock_order(
         preemptions=outcome["preemptions"],
         schedule=tuple(map(tuple, schedule)),  # type: ignore[arg-type]
         unused=outcome["unused"],
-        ending=outcome["ending"],
         sides=tuple(sides),
     )
     evidence.events = _events(world.simulator.events())
