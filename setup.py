@@ -12,6 +12,7 @@ PARTS = sorted(str(p) for kind in ("*.pxi", "*.h", "*.c") for p in PYX.rglob(kin
 FLAGS = [
     "-O2",
     "-g1",
+    "-fvisibility=hidden",
     "-fno-strict-aliasing",
     "-fno-inline-functions-called-once",
     "-fno-inline-small-functions",
@@ -34,7 +35,7 @@ INSTRUMENTED = [
     "-fno-omit-frame-pointer",
     "-fno-optimize-sibling-calls",
 ]
-BESIDE = ["-O3", "-g1", "-flto", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
+BESIDE = ["-O3", "-g1", "-flto", "-fvisibility=hidden", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
 
 live = Extension(
     "z3fold_stress._live",

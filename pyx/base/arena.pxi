@@ -3,28 +3,52 @@
 # Owns the process-local view (base address, current task, copies of the settings that
 # hot paths test). A process looks at one arena at a time; bind() changes which.
 
-cdef char *A                            # where this process mapped the arena
-cdef arena_t *H
-cdef task_t *current
-cdef u32 me                             # current.id
-cdef u64 D                              # the design: a bit a defect
-cdef u32 lock_kind
-cdef bint gated                         # delays or injected failures are on
-cdef bint plain                         # ttas locks and not gated: the fast paths apply
-cdef u32 *detour                        # unlocks go the long way while this word is not 0
+cdef extern from "base/view.h":
+    char *A "z3f_get_A()"               # where this process mapped the arena
+    arena_t *H "z3f_get_H()"
+    task_t *current "z3f_get_current()"
+    u32 me "z3f_get_me()"               # current.id
+    u64 D "z3f_get_D()"                 # the design: a bit a defect
+    u32 lock_kind "z3f_get_lock_kind()"
+    bint gated "z3f_get_gated()"        # delays or injected failures are on
+    bint plain "z3f_get_plain()"        # ttas locks and not gated: the fast paths apply
+    u32 *detour "z3f_get_detour()"      # unlocks go the long way while this word is not 0
+    u64 last_link "z3f_get_last_link()" # the last offset that a list_head may have
+    bint recording "z3f_get_recording()"
+    event_t *ring "z3f_get_ring()"      # this task's events
+    u64 ring_mask "z3f_get_ring_mask()"
+    page_t *memmap "z3f_get_memmap()"
+    u64 frames_start "z3f_get_frames_start()"
+    u64 frames_end "z3f_get_frames_end()"
+    u64 slots_start "z3f_get_slots_start()"
+    u64 slots_end "z3f_get_slots_end()"
+    u32 nr_cpus "z3f_get_nr_cpus()"
+    int ZHDR_CHUNKS "z3f_get_ZHDR_CHUNKS()"     # chunks of a page that its header takes
+    int NCHUNKS "z3f_get_NCHUNKS()"     # chunks of a page that are left for objects
+    # the same, to be written
+    char *view_A "z3f_A"
+    arena_t *view_H "z3f_H"
+    task_t *view_current "z3f_current"
+    u32 view_me "z3f_me"
+    u64 view_D "z3f_D"
+    u32 view_lock_kind "z3f_lock_kind"
+    bint view_gated "z3f_gated"
+    bint view_plain "z3f_plain"
+    u32 *view_detour "z3f_detour"
+    u64 view_last_link "z3f_last_link"
+    bint view_recording "z3f_recording"
+    event_t *view_ring "z3f_ring"
+    u64 view_ring_mask "z3f_ring_mask"
+    page_t *view_memmap "z3f_memmap"
+    u64 view_frames_start "z3f_frames_start"
+    u64 view_frames_end "z3f_frames_end"
+    u64 view_slots_start "z3f_slots_start"
+    u64 view_slots_end "z3f_slots_end"
+    u32 view_nr_cpus "z3f_nr_cpus"
+    int view_ZHDR_CHUNKS "z3f_ZHDR_CHUNKS"
+    int view_NCHUNKS "z3f_NCHUNKS"
+
 cdef u32 always = 1
-cdef u64 last_link                      # the last offset that a list_head may have
-cdef bint recording
-cdef event_t *ring                      # this task's events
-cdef u64 ring_mask
-cdef page_t *memmap
-cdef u64 frames_start
-cdef u64 frames_end
-cdef u64 slots_start
-cdef u64 slots_end
-cdef u32 nr_cpus
-cdef int ZHDR_CHUNKS                    # chunks of a page that its header takes
-cdef int NCHUNKS                        # chunks of a page that are left for objects
 
 
 cdef inline void *at(u64 offset) noexcept nogil:
@@ -162,34 +186,35 @@ cdef int examine_arena(const char *base, u64 size) noexcept nogil:
 
 cdef void bind(char *base, u32 task) noexcept nogil:
     """Make this the arena, and this the task, that everything below speaks of."""
-    global A, H, current, me, D, lock_kind, gated, plain, detour, last_link
-    global recording, ring, ring_mask, memmap
-    global frames_start, frames_end, slots_start, slots_end, nr_cpus, ZHDR_CHUNKS, NCHUNKS
+    global view_A, view_H, view_current, view_me, view_D, view_lock_kind, view_gated, view_plain
+    global view_detour, view_last_link, view_recording, view_ring, view_ring_mask, view_memmap
+    global view_frames_start, view_frames_end, view_slots_start, view_slots_end, view_nr_cpus
+    global view_ZHDR_CHUNKS, view_NCHUNKS
     cdef int i
-    A = base
-    H = <arena_t *>base
-    current = <task_t *>(base + H.tasks) + task
-    me = task
-    D = H.config.design
-    lock_kind = H.config.lock_kind
-    gated = H.config.delay_rate != 0
+    view_A = base
+    view_H = <arena_t *>base
+    view_current = <task_t *>(base + H.tasks) + task
+    view_me = task
+    view_D = H.config.design
+    view_lock_kind = H.config.lock_kind
+    view_gated = H.config.delay_rate != 0
     for i in range(NR_FAULTS):
         if H.config.fault[i]:
-            gated = True
-    plain = lock_kind == KIND_TTAS and not gated
-    detour = &H.sleepers if plain else &always
-    last_link = H.size - sizeof(list_head)
-    recording = H.geometry.ring != 0
-    ring = <event_t *>(base + H.rings) + <u64>me * H.geometry.ring
-    ring_mask = H.geometry.ring - 1
-    memmap = <page_t *>(base + H.memmap)
-    frames_start = H.frames
-    frames_end = H.frames + <u64>H.geometry.frames * PAGE_SIZE
-    slots_start = H.slots
-    slots_end = H.slots + <u64>H.geometry.slots * sizeof(z3fold_buddy_slots)
-    nr_cpus = H.geometry.cpus
-    ZHDR_CHUNKS = H.geometry.header_chunks
-    NCHUNKS = TOTAL_CHUNKS - ZHDR_CHUNKS
+            view_gated = True
+    view_plain = lock_kind == KIND_TTAS and not gated
+    view_detour = &H.sleepers if plain else &always
+    view_last_link = H.size - sizeof(list_head)
+    view_recording = H.geometry.ring != 0
+    view_ring = <event_t *>(base + H.rings) + <u64>me * H.geometry.ring
+    view_ring_mask = H.geometry.ring - 1
+    view_memmap = <page_t *>(base + H.memmap)
+    view_frames_start = H.frames
+    view_frames_end = H.frames + <u64>H.geometry.frames * PAGE_SIZE
+    view_slots_start = H.slots
+    view_slots_end = H.slots + <u64>H.geometry.slots * sizeof(z3fold_buddy_slots)
+    view_nr_cpus = H.geometry.cpus
+    view_ZHDR_CHUNKS = H.geometry.header_chunks
+    view_NCHUNKS = TOTAL_CHUNKS - ZHDR_CHUNKS
 
 
 cdef inline bint defect(int bit) noexcept nogil:

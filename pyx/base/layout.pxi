@@ -217,7 +217,7 @@ cdef struct z3fold_buddy_slots:         # 64-byte aligned: handle & ~63 is the o
     u32 next_free
     u64 padding
 
-cdef struct page_t:                     # struct page: lives apart, in the memmap
+cdef struct page_t "z3f_page":                     # struct page: lives apart, in the memmap
     u64 private                         # z3fold's flag bits
     u32 flags                           # PG_isolated and friends
     u32 pg_lock
@@ -281,7 +281,7 @@ cdef struct lockstat_t:
     u64 held_ticks
     u64 held_max
 
-cdef struct event_t:                    # 32 bytes
+cdef struct event_t "z3f_event":                    # 32 bytes
     u64 ticks
     u16 op
     i16 ret
@@ -289,7 +289,7 @@ cdef struct event_t:                    # 32 bytes
     u64 a
     u64 b
 
-cdef struct task_t:
+cdef struct task_t "z3f_task":
     u32 id
     u32 state
     u32 pid
@@ -370,7 +370,7 @@ cdef struct config_t:
     u32 delay_ns
     u32 fault[NR_FAULTS]                # of 2^32
 
-cdef struct arena_t:
+cdef struct arena_t "z3f_arena":
     u64 magic
     u32 version
     u32 header_size

@@ -224,10 +224,9 @@ cdef class Engine:
 
     def set_injection(self, bint on):
         """Whether this process takes part in injected failures and delays."""
-        global gated
         cdef int i
         self.enter()
-        gated = False
+        view_gated = False
         if on:
             bind(self.base, self.task)
 

@@ -274,12 +274,12 @@ cdef class Simulator:
         self.place(actors)
 
     def close(self):
-        global running_simulator, plain, A
+        global running_simulator, view_A
         if self.open:
             self.open = False
             sim_stop()
             unmap_arena(self.base, self.size)
-            A = NULL                    # whoever comes next binds anew
+            view_A = NULL               # whoever comes next binds anew
             running_simulator = None
 
     def __dealloc__(self):
@@ -294,12 +294,12 @@ cdef class Simulator:
 
     cdef int bind_world(self) except -1:
         """The variables of the subject that name the arena; every lock goes to the gate."""
-        global plain, detour
+        global view_plain, view_detour
         if not self.open:
             raise ValueError("this simulator is closed")
         bind(self.base, self.nr + 1)
-        plain = False
-        detour = &always
+        view_plain = False
+        view_detour = &always
         return 0
 
     cdef int place(self, list actors) except -1:
@@ -329,8 +329,8 @@ cdef class Simulator:
             sim.task[i].mortal = mortal
         sim.nr_tasks = self.nr
         sim.host.body = run_actor
-        sim.host.current = <void **>&current
-        sim.host.me = &me
+        sim.host.current = <void **>&view_current
+        sim.host.me = &view_me
         sim.host.audit = audit_after
         sim.frames = frames_start
         sim.frames_end = frames_end
@@ -355,7 +355,7 @@ cdef class Simulator:
         """Create pool 0, set the words, run the set-up; a verdict (dict) where that failed. The
         set-up is run by the correct protocol: what fails later is the actors' doing.
         kworkers: (actor, 1 compaction or 2 release, pool)."""
-        global D
+        global view_D
         cdef pool_t *pool = NULL
         cdef u32 context = <u32><u64>&(<task_t *>0).ops
         cdef u64 design
@@ -363,7 +363,7 @@ cdef class Simulator:
         design = D
         sim.max_steps = max_steps
         z3fold_create_pool(EVICTS_BY_TABLE, &pool)
-        D = 0
+        view_D = 0
         for number, value in words.items():
             scratch_word(number)[0] = <u64>(value & 0xffffffffffffffff)
         sim.ending = END_NONE
@@ -377,7 +377,7 @@ cdef class Simulator:
             races_begin()
             sim_run_alone(self.nr)
         sim_leave()
-        D = design
+        view_D = design
         if sim.ending != END_NONE:
             return self.outcome()
         for actor, kind, number in kworkers:

@@ -9,14 +9,10 @@ cdef inline bint PageLocked(page_t *page) noexcept nogil:
     return lock_owner(read_once32(&page.pg_lock)) == me
 
 
-cdef bint try_page_lock_in_sim(page_t *page) noexcept nogil:
-    return gate_trylock(&page.pg_lock, LC_PG, False)
-
-
 cdef inline bint try_page_lock(page_t *page) noexcept nogil:
     """The bare try: no injected failure."""
     if in_sim():
-        return try_page_lock_in_sim(page)
+        return gate_trylock_bare(&page.pg_lock, LC_PG)
     if not ttas_try(&page.pg_lock, read_once32(&page.pg_lock)):
         return False
     hold(offset_of(&page.pg_lock), LC_PG)
@@ -25,7 +21,7 @@ cdef inline bint try_page_lock(page_t *page) noexcept nogil:
 
 cdef inline bint trylock_page(page_t *page) noexcept nogil:
     if in_sim():
-        return spin_trylock_slow(&page.pg_lock, LC_PG)
+        return gate_trylock(&page.pg_lock, LC_PG)
     gate()
     return not should_fail(FAIL_TRYLOCK) and try_page_lock(page)
 
@@ -33,7 +29,7 @@ cdef inline bint trylock_page(page_t *page) noexcept nogil:
 cdef inline void lock_page(page_t *page) noexcept nogil:
     might_sleep("lock_page")
     if in_sim():
-        spin_lock_slow(&page.pg_lock, LC_PG)
+        gate_lock(&page.pg_lock, LC_PG)
         return
     gate()
     if not ttas_try(&page.pg_lock, read_once32(&page.pg_lock)):
@@ -45,7 +41,7 @@ cdef inline void unlock_page(page_t *page) noexcept nogil:
     cdef u32 word
     cdef held_t *h
     if in_sim():
-        spin_unlock_slow(&page.pg_lock)
+        gate_unlock(&page.pg_lock)
         return
     word = read_once32(&page.pg_lock)
     h = held(offset_of(&page.pg_lock))

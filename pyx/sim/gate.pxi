@@ -2,15 +2,17 @@
 #
 # The same vocabulary as sync/gate.pxi. Outside an execution (no window) the subject runs as in
 # the live world, one task at a time. Where in the subject an operation is, is the address that
-# the slow paths of sync/ return to: they are never inlined.
+# they return to: those of spinlocks are inlined into the subject, the others never are.
 
 cdef extern from "sim/sim.h":
     """
-    #define z3f_in_sim() (__builtin_expect(sim.window != 0, 0))
+    static inline int z3f_simulated(void) {
+        uint64_t window;
+        Z3F_READ(window, sim.window);
+        return window != 0;
+    }
+    #define z3f_in_sim() __builtin_expect(z3f_simulated(), 1)
     #define z3f_here() ((uint64_t)__builtin_return_address(0) - sim.module)
-    #define z3f_gate_lock(l, c) sim_lock((l), (c), z3f_here())
-    #define z3f_gate_trylock(l, c, f) sim_trylock((l), (c), (f), z3f_here())
-    #define z3f_gate_unlock(l) sim_unlock((l), z3f_here())
     #define z3f_gate_read_lock(l, c) sim_read_lock((l), (c), z3f_here())
     #define z3f_gate_read_unlock(l) sim_read_unlock((l), z3f_here())
     #define z3f_gate_write_lock(l, c) sim_write_lock((l), (c), z3f_here())
@@ -19,9 +21,10 @@ cdef extern from "sim/sim.h":
     bint in_sim "z3f_in_sim"() noexcept nogil
     bint simulated "sim_in_fiber"() noexcept nogil
     u64 here "z3f_here"() noexcept nogil
-    void gate_lock "z3f_gate_lock"(u32 *lock, int lock_class) noexcept nogil
-    bint gate_trylock "z3f_gate_trylock"(u32 *lock, int lock_class, bint may_fail) noexcept nogil
-    void gate_unlock "z3f_gate_unlock"(u32 *lock) noexcept nogil
+    void gate_lock "sim_gate_lock"(u32 *lock, int lock_class) noexcept nogil
+    bint gate_trylock "sim_gate_trylock"(u32 *lock, int lock_class) noexcept nogil
+    bint gate_trylock_bare "sim_gate_trylock_bare"(u32 *lock, int lock_class) noexcept nogil
+    void gate_unlock "sim_gate_unlock"(u32 *lock) noexcept nogil
     void gate_read_lock "z3f_gate_read_lock"(u32 *lock, int lock_class) noexcept nogil
     void gate_read_unlock "z3f_gate_read_unlock"(u32 *lock) noexcept nogil
     void gate_write_lock "z3f_gate_write_lock"(u32 *lock, int lock_class) noexcept nogil

@@ -8,6 +8,8 @@
 enum { FAIL_TRYLOCK = 4 };
 enum { POISON32 = 0x6b6b6b6b };
 
+#define HERE ((u64)__builtin_return_address(0) - sim.module)
+
 static inline struct sim_task *step(void)
 {
     sim.running->accesses++;
@@ -102,24 +104,36 @@ void sim_note_let_go(u64 offset)
     }
 }
 
-static void check_word(u64 offset, u64 pc, const char *where)
+static inline void check_life(u64 offset, u64 pc)
+{
+    if (unlikely(life[offset >> 12] >= LIFE_SLOTS))
+        lifetime_check(offset, 4, true, pc);
+}
+
+_Noreturn static void bad_word(u64 offset, u64 pc, const char *where)
 {
     u32 word = word_at(offset);
     char text[120];
 
-    lifetime_check(offset, 4, true, pc);
     if (word == POISON32)
         sim_fail(V_USE_AFTER_FREE, where, 0, 0, offset, pc, "the lock lies in freed memory");
-    if (no_lock(word)) {
-        snprintf(text, sizeof(text), "the lock word is 0x%x: no task has that number", word);
-        sim_fail(V_CORRUPTION, where, 0, 0, offset, pc, text);
-    }
+    snprintf(text, sizeof(text), "the lock word is 0x%x: no task has that number", word);
+    sim_fail(V_CORRUPTION, where, 0, 0, offset, pc, text);
 }
 
-void sim_lock(u32 *lock, int lock_class, u64 pc)
+/* It was waited for: the lock is free, or the word is none. */
+static inline void check_word(u64 offset, u64 pc, const char *where)
+{
+    check_life(offset, pc);
+    if (unlikely(no_lock(word_at(offset))))
+        bad_word(offset, pc, where);
+}
+
+void sim_gate_lock(u32 *lock, int lock_class)
 {
     struct sim_task *t = step();
     u64 offset = offset_of(lock);
+    u64 pc = HERE;
 
     if (unlikely((word_at(offset) & OWNER_MASK) == t->index + 1))
         sim_fail(V_DEADLOCK, "spin_lock", 0, 0, offset, pc,
@@ -134,15 +148,15 @@ void sim_lock(u32 *lock, int lock_class, u64 pc)
     sim_note_held(offset, class_of(offset, lock_class), pc);
 }
 
-bool sim_trylock(u32 *lock, int lock_class, bool may_fail, u64 pc)
+static inline bool trylock(u32 *lock, int lock_class, bool may_fail, u64 pc)
 {
     struct sim_task *t = step();
     u64 offset = offset_of(lock);
 
     sim_point(POINT_TRYLOCK, offset, 4, true, 0, pc);
-    lifetime_check(offset, 4, true, pc);
-    if (word_at(offset) == POISON32)
-        check_word(offset, pc, "spin_trylock");
+    check_life(offset, pc);
+    if (unlikely(word_at(offset) == POISON32))
+        bad_word(offset, pc, "spin_trylock");
     if (word_at(offset) & OWNER_MASK)
         return false;
     if (may_fail && sim.fault_left[FAIL_TRYLOCK] && sim_decide(FAIL_TRYLOCK, pc))
@@ -154,15 +168,27 @@ bool sim_trylock(u32 *lock, int lock_class, bool may_fail, u64 pc)
     return true;
 }
 
-void sim_unlock(u32 *lock, u64 pc)
+/* As the live world's: it may fail for no reason, if failures are injected. */
+bool sim_gate_trylock(u32 *lock, int lock_class)
+{
+    return trylock(lock, lock_class, true, HERE);
+}
+
+bool sim_gate_trylock_bare(u32 *lock, int lock_class)
+{
+    return trylock(lock, lock_class, false, HERE);
+}
+
+void sim_gate_unlock(u32 *lock)
 {
     struct sim_task *t = step();
     u64 offset = offset_of(lock);
+    u64 pc = HERE;
     char text[120];
 
     sim_point(POINT_UNLOCK, offset, 4, true, 0, pc);
-    lifetime_check(offset, 4, true, pc);
-    if ((word_at(offset) & OWNER_MASK) != t->index + 1) {
+    check_life(offset, pc);
+    if (unlikely((word_at(offset) & OWNER_MASK) != t->index + 1)) {
         snprintf(text, sizeof(text), "unlock of a lock that it does not hold (owner: task %u)",
                  word_at(offset) & OWNER_MASK);
         sim_fail(V_LOCK_MISUSE, "spin_unlock", 0, 0, offset, pc, text);
@@ -194,7 +220,7 @@ void sim_read_unlock(u32 *lock, u64 pc)
 
     step();
     sim_point(POINT_READ_UNLOCK, offset, 4, true, 0, pc);
-    lifetime_check(offset, 4, true, pc);
+    check_life(offset, pc);
     if (!sim_holds(lock) || word_at(offset) < READER)
         sim_fail(V_LOCK_MISUSE, "read_unlock", 0, 0, offset, pc,
                  "read_unlock of a lock that it does not read");
@@ -276,8 +302,6 @@ void sim_yield(u64 pc)
 }
 
 /* --- what the gate calls without a program counter of its own --- */
-
-#define HERE ((u64)__builtin_return_address(0) - sim.module)
 
 void sim_gate_wait_free(u32 *lock) { sim_wait_free(lock, HERE); }
 void sim_gate_wait_change(u64 *word, u64 seen) { sim_wait_change(word, 8, seen, HERE); }

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(hidden)     /* one module: no call or variable is looked up */
+
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -248,9 +250,10 @@ struct sim_totals {
 extern struct sim_totals sim_totals;
 
 /* locks.c: called by the gate, on the running task's stack */
-void sim_lock(u32 *word, int lock_class, u64 pc);
-bool sim_trylock(u32 *word, int lock_class, bool may_fail, u64 pc);
-void sim_unlock(u32 *word, u64 pc);
+void sim_gate_lock(u32 *word, int lock_class);
+bool sim_gate_trylock(u32 *word, int lock_class);
+bool sim_gate_trylock_bare(u32 *word, int lock_class);
+void sim_gate_unlock(u32 *word);
 void sim_read_lock(u32 *word, int lock_class, u64 pc);
 void sim_read_unlock(u32 *word, u64 pc);
 void sim_write_lock(u32 *word, int lock_class, u64 pc);
@@ -443,5 +446,7 @@ static inline u64 sim_mix(u64 x)
 }
 
 static inline u64 offset_of(const void *p) { return (u64)((const char *)p - sim.base); }
+
+#pragma GCC visibility pop
 
 #endif

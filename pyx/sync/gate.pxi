@@ -19,7 +19,8 @@ cdef extern from *:
     void sim_fail "z3f_nothing"(int kind, const char *where, u64 page, u64 handle, u64 lock,
                                 u64 pc, const char *text) noexcept nogil
     void gate_lock "z3f_nothing"(u32 *lock, int lock_class) noexcept nogil
-    bint gate_trylock "z3f_no"(u32 *lock, int lock_class, bint may_fail) noexcept nogil
+    bint gate_trylock "z3f_no"(u32 *lock, int lock_class) noexcept nogil
+    bint gate_trylock_bare "z3f_no"(u32 *lock, int lock_class) noexcept nogil
     void gate_unlock "z3f_nothing"(u32 *lock) noexcept nogil
     void gate_read_lock "z3f_nothing"(u32 *lock, int lock_class) noexcept nogil
     void gate_read_unlock "z3f_nothing"(u32 *lock) noexcept nogil

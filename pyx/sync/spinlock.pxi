@@ -208,9 +208,6 @@ cdef inline void spin_lock_init(u32 *lock) noexcept nogil:
 
 
 cdef void spin_lock_slow(u32 *lock, int lock_class) noexcept nogil:
-    if in_sim():
-        gate_lock(lock, lock_class)
-        return
     gate()
     if lock_kind != KIND_TTAS:
         queued_lock(lock, lock_class)
@@ -229,7 +226,9 @@ cdef inline bint spin_lock_fast(u32 *lock, int lock_class) noexcept nogil:
 
 
 cdef inline void spin_lock(u32 *lock, int lock_class) noexcept nogil:
-    if unlikely(not spin_lock_fast(lock, lock_class)):
+    if in_sim():
+        gate_lock(lock, lock_class)
+    elif unlikely(not spin_lock_fast(lock, lock_class)):
         spin_lock_slow(lock, lock_class)
 
 
@@ -249,8 +248,6 @@ cdef bint queued_trylock(u32 *lock, int lock_class) noexcept nogil:
 
 
 cdef bint spin_trylock_slow(u32 *lock, int lock_class) noexcept nogil:
-    if in_sim():
-        return gate_trylock(lock, lock_class, True)
     gate()
     if should_fail(FAIL_TRYLOCK):
         return False
@@ -266,6 +263,8 @@ cdef bint spin_trylock_slow(u32 *lock, int lock_class) noexcept nogil:
 
 cdef inline bint spin_trylock(u32 *lock, int lock_class) noexcept nogil:
     """Take the lock if it is free. Never waits, and may fail for no reason (injected)."""
+    if in_sim():
+        return gate_trylock(lock, lock_class)
     return spin_lock_fast(lock, lock_class) or spin_trylock_slow(lock, lock_class)
 
 
@@ -278,9 +277,6 @@ cdef void not_my_lock(u32 *lock, u32 word) noexcept nogil:
 cdef void spin_unlock_slow(u32 *lock) noexcept nogil:
     cdef u32 word
     cdef held_t *h
-    if in_sim():
-        gate_unlock(lock)
-        return
     word = read_once32(lock)
     h = held(offset_of(lock))
     if h == NULL or lock_owner(word) != me:
@@ -303,13 +299,9 @@ cdef inline bint spin_unlock_fast(u32 *lock, u32 depth) noexcept nogil:
     ordinary. That the entry is this lock's and not sampled, that the lock is mine and nothing
     (another kind, delays, sleepers) wants the long way is one branch."""
     cdef task_t *t = current
-    cdef u32 n, word
-    cdef held_t *h
-    if in_sim():
-        return False
-    n = t.nr_held
-    h = &t.held[n] - depth
-    word = read_once32(lock) - me       # what to store, if the owner is me
+    cdef u32 n = t.nr_held
+    cdef held_t *h = &t.held[n] - depth
+    cdef u32 word = read_once32(lock) - me       # what to store, if the owner is me
     if unlikely(n < depth) or unlikely(
             h.lock ^ offset_of(lock) | word & OWNER_MASK | h.since | read_once32(detour)):
         return False
@@ -321,11 +313,15 @@ cdef inline bint spin_unlock_fast(u32 *lock, u32 depth) noexcept nogil:
 
 
 cdef inline void spin_unlock(u32 *lock) noexcept nogil:
-    if unlikely(not spin_unlock_fast(lock, 1)):
+    if in_sim():
+        gate_unlock(lock)
+    elif unlikely(not spin_unlock_fast(lock, 1)):
         spin_unlock_slow(lock)
 
 
 cdef inline void spin_unlock_below(u32 *lock) noexcept nogil:
     """Unlock the lock that was taken before the last one."""
-    if unlikely(not spin_unlock_fast(lock, 2)):
+    if in_sim():
+        gate_unlock(lock)
+    elif unlikely(not spin_unlock_fast(lock, 2)):
         spin_unlock_slow(lock)
