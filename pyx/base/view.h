@@ -10,8 +10,10 @@
 
 #if defined(Z3F_SIM) && defined(__x86_64__)
 #define Z3F_READ(value, variable) __asm__("mov %1, %0" : "=r"(value) : "m"(variable))
+#define Z3F_WRITE(variable, value) __asm__("mov %1, %0" : "=m"(variable) : "r"(value))
 #else
 #define Z3F_READ(value, variable) value = variable
+#define Z3F_WRITE(variable, value) variable = value
 #endif
 
 #define Z3F_VIEW(type, name)                                    \

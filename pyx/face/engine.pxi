@@ -224,7 +224,7 @@ cdef class Engine:
 
     def set_injection(self, bint on):
         """Whether this process takes part in injected failures and delays."""
-        cdef int i
+        global view_gated
         self.enter()
         view_gated = False
         if on:

@@ -13,6 +13,25 @@ cdef extern from "sim/sim.h":
     }
     #define z3f_in_sim() __builtin_expect(z3f_simulated(), 1)
     #define z3f_here() ((uint64_t)__builtin_return_address(0) - sim.module)
+    /* The interpreter tells where it is, at each instruction. Further than ever is progress. */
+    static inline void z3f_progress(uint32_t at) {
+        struct sim_task *t;
+        uint32_t furthest, steps;
+        uint8_t keeping;
+        if (!z3f_in_sim())
+            return;
+        Z3F_READ(t, sim.running);
+        Z3F_READ(furthest, t->furthest);
+        Z3F_READ(keeping, sim.recording);
+        Z3F_WRITE(t->program_at, at);
+        if (at > furthest) {
+            Z3F_READ(steps, sim.steps);
+            Z3F_WRITE(t->furthest, at);
+            Z3F_WRITE(sim.progress_step, steps);
+        }
+        if (__builtin_expect(keeping > 1, 0))
+            trace_event(EVENT_OP_BEGIN, 0, 0, 0);
+    }
     #define z3f_gate_read_lock(l, c) sim_read_lock((l), (c), z3f_here())
     #define z3f_gate_read_unlock(l) sim_read_unlock((l), z3f_here())
     #define z3f_gate_write_lock(l, c) sim_write_lock((l), (c), z3f_here())
@@ -34,7 +53,7 @@ cdef extern from "sim/sim.h":
     void gate_wait_equal "sim_gate_wait_equal"(u64 *word, u64 value) noexcept nogil
     bint gate_wait_work "sim_gate_wait_work"(void *items) noexcept nogil
     void gate_yield "sim_gate_yield"() noexcept nogil
-    void gate_progress "sim_progress"(u32 at) noexcept nogil
+    void gate_progress "z3f_progress"(u32 at) noexcept nogil
     void gate_look_away "sim_look_away"() noexcept nogil
     void gate_look_again "sim_look_again"() noexcept nogil
     void gate_remember "sim_remember"(u64 *word) noexcept nogil

@@ -145,7 +145,8 @@ HOOK void __tsan_vptr_update(void **p, void *v);
 HOOK void __tsan_vptr_update(void **p, void *v) { (void)p; (void)v; }
 
 /* Atomics. A read-modify-write is always a point; a load or a store is one once it was seen to
- * conflict. memory_order: 0 relaxed, 1 consume, 2 acquire, 3 release, 4 acq_rel, 5 seq_cst. */
+ * conflict. Within an execution there is one thread: no instruction need be atomic, and those that
+ * are cost more than the rest of the hook. memory_order: 0 relaxed, 1 consume, 2 acquire, 3 release, 4 acq_rel, 5 seq_cst. */
 static inline bool acquires(int order) { return order == 1 || order == 2 || order >= 4; }
 static inline bool releases(int order) { return order >= 3; }
 
@@ -170,17 +171,18 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         trace_event(EVENT_ACCESS, offset, size | (write ? 0x80 : 0), pc);
 }
 
-#define RMW(bits, name, expression)                                                     \
+#define RMW(bits, name, how, expression)                                                    \
     HOOK u##bits __tsan_atomic##bits##_##name(volatile u##bits *p, u##bits v, int order); \
     HOOK u##bits __tsan_atomic##bits##_##name(volatile u##bits *p, u##bits v, int order)  \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         u##bits old;                                                                    \
-        if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_RMW, order, HERE, 0);                 \
+        if (unlikely(offset >= sim.window))                                             \
+            return __atomic_##name##how(p, v, __ATOMIC_ACQ_REL);                        \
+        atomic_access(offset, bits / 8, POINT_RMW, order, HERE, 0);                     \
         old = *p;                                                                       \
-        (void)old;                                                                      \
-        return expression;                                                              \
+        *p = (u##bits)(expression);                                                     \
+        return old;                                                                     \
     }
 
 #define ATOMICS(bits)                                                                   \
@@ -210,10 +212,15 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         u64 offset = in_window(p);                                                      \
         u64 wanted = *expected;                                                         \
         (void)failure;                                                                  \
-        if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);           \
-        return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,         \
-                                           __ATOMIC_RELAXED);                           \
+        if (unlikely(offset >= sim.window))                                             \
+            return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
+                                               __ATOMIC_RELAXED);                       \
+        atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);               \
+        *expected = *p;                                                                 \
+        if (*expected != (u##bits)wanted)                                               \
+            return 0;                                                                   \
+        *p = v;                                                                         \
+        return 1;                                                                       \
     }                                                                                   \
     HOOK int __tsan_atomic##bits##_compare_exchange_weak(                                 \
         volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure)      \
@@ -221,17 +228,22 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         u64 offset = in_window(p);                                                      \
         u64 wanted = *expected;                                                         \
         (void)failure;                                                                  \
-        if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);           \
-        return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,         \
-                                           __ATOMIC_RELAXED);                           \
+        if (unlikely(offset >= sim.window))                                             \
+            return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
+                                               __ATOMIC_RELAXED);                       \
+        atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);               \
+        *expected = *p;                                                                 \
+        if (*expected != (u##bits)wanted)                                               \
+            return 0;                                                                   \
+        *p = v;                                                                         \
+        return 1;                                                                       \
     }                                                                                   \
-    RMW(bits, exchange, __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL))                    \
-    RMW(bits, fetch_add, __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL))                    \
-    RMW(bits, fetch_sub, __atomic_fetch_sub(p, v, __ATOMIC_ACQ_REL))                    \
-    RMW(bits, fetch_and, __atomic_fetch_and(p, v, __ATOMIC_ACQ_REL))                    \
-    RMW(bits, fetch_or, __atomic_fetch_or(p, v, __ATOMIC_ACQ_REL))                      \
-    RMW(bits, fetch_xor, __atomic_fetch_xor(p, v, __ATOMIC_ACQ_REL))
+    RMW(bits, exchange, _n, v)                                                          \
+    RMW(bits, fetch_add, , old + v)                                                     \
+    RMW(bits, fetch_sub, , old - v)                                                     \
+    RMW(bits, fetch_and, , old & v)                                                     \
+    RMW(bits, fetch_or, , old | v)                                                      \
+    RMW(bits, fetch_xor, , old ^ v)
 
 ATOMICS(8)
 ATOMICS(16)

@@ -314,20 +314,6 @@ bool sim_gate_should_fail(int fault)
     return sim.window && sim_decide((u32)fault, HERE);
 }
 
-/* The interpreter tells where it is. To come further than ever is progress. */
-void sim_progress(u32 at)
-{
-    if (!sim.window)
-        return;
-    sim.running->program_at = at;
-    if (at > sim.running->furthest) {
-        sim.running->furthest = at;
-        sim.progress_step = sim.steps;
-    }
-    if (unlikely(sim.recording > 1))
-        trace_event(EVENT_OP_BEGIN, 0, 0, 0);
-}
-
 /* A checker looks at the arena: its accesses are nobody's. */
 static u64 window_kept;
 

@@ -30,7 +30,7 @@ static void die_here(struct sim_task *t);
 
 /* --- what is chosen, written down --- */
 
-static void take(u32 task, u64 at, u8 decision, u8 to)
+static struct sim_choice *room_for_one(void)
 {
     if (unlikely(sim.nr_taken == sim.max_taken)) {
         u32 room = sim.max_taken ? 2 * sim.max_taken : 256;
@@ -41,7 +41,13 @@ static void take(u32 task, u64 at, u8 decision, u8 to)
         sim.taken = more;
         sim.max_taken = room;
     }
-    sim.taken[sim.nr_taken++] = (struct sim_choice){ at, (u16)task, decision, to };
+    return &sim.taken[sim.nr_taken];
+}
+
+static void take(u32 task, u64 at, u8 decision, u8 to)
+{
+    *room_for_one() = (struct sim_choice){ at, (u16)task, decision, to };
+    sim.nr_taken++;
 }
 
 /* --- the end of an execution --- */
@@ -201,21 +207,27 @@ void sim_runaway(void)
 
 /* --- choosing --- */
 
-static u32 enabled_tasks(u8 *list, const struct sim_task *running, int *at)
+enum { NOWHERE = 255 };
+
+/* Who can go on, into sim.list. */
+static void list_enabled(void)
 {
     u32 n = 0;
+    bool asked = false;
 
-    *at = -1;
     for (u32 i = 0; i < sim.nr_tasks; i++) {
-        u8 ready = sim.ready[i];
+        u32 ready = sim.ready[i];
 
-        if (!ready || (ready == READY_MAYBE && !sim_can_go(&sim.task[i])))
-            continue;
-        if (&sim.task[i] == running)
-            *at = (int)n;
-        list[n++] = (u8)i;
+        if (ready == READY_MAYBE) {
+            asked = true;
+            ready = sim_can_go(&sim.task[i]);
+        }
+        sim.list[n] = (u8)i;
+        sim.place[i] = ready ? (u8)n : NOWHERE;
+        n += ready != 0;
     }
-    return n;
+    sim.nr_enabled = n;
+    sim.list_good = !asked;
 }
 
 /* No task can go on: over, or stuck, or somebody waits for work that cannot come. */
@@ -256,24 +268,30 @@ static u32 default_choice(const u8 *list, u32 n, int at, const struct sim_task *
 
 struct sim_task *sim_choose(struct sim_task *running)
 {
-    u8 list[SIM_TASKS];
+    u8 *list = sim.list;
     int at;
-    u32 n = enabled_tasks(list, running, &at);
-    u32 chosen, usual;
+    u32 n, chosen, usual;
+    bool leaves;
 
+    if (!sim.list_good)
+        list_enabled();
+    n = sim.nr_enabled;
     if (unlikely(n == 0))
         n = nobody_enabled(list);
     if (n == 1)
         return &sim.task[list[0]];
     sim.choices++;
+    at = running && sim.place[running->index] != NOWHERE ? sim.place[running->index] : -1;
     usual = default_choice(list, n, at, running);
-    chosen = sim.strategy->choose(list, n, at);
-    if (chosen != usual)
-        take(running ? running->index : 0xffff, running ? running->accesses : 0, 0, list[chosen]);
-    if (at >= 0 && (int)chosen != at) {
-        sim.switches++;
-        sim.preemptions += running->kind != POINT_YIELD;
-    }
+    chosen = sim.strategy->choose ? sim.strategy->choose(list, n, at) : sim_random_below(n);
+    /* Written down in any case, and kept if it is not the default. */
+    *room_for_one() = (struct sim_choice){ running ? running->accesses : 0,
+                                           running ? (u16)running->index : 0xffff, 0,
+                                           list[chosen] };
+    sim.nr_taken += chosen != usual;
+    leaves = (at >= 0) & ((int)chosen != at);
+    sim.switches += leaves;
+    sim.preemptions += leaves && running->kind != POINT_YIELD;
     return &sim.task[list[chosen]];
 }
 
@@ -330,7 +348,7 @@ static void die_here(struct sim_task *t)
     if (sim.recording)
         trace_event(EVENT_DIE, 0, 0, t->pc);
     t->state = TASK_KILLED;
-    sim.ready[t->index] = READY_NOT;
+    sim_set_ready(t->index, READY_NOT);
     next = sim_choose(t);
     sim_becomes(next);
     fiber_switch(&dropped, next->sp);
@@ -361,7 +379,7 @@ static void task_main(void)
     sim.host.body(t->index);
     t->accesses++;                      /* its end is no point of its last operation */
     t->state = TASK_FINISHED;
-    sim.ready[t->index] = READY_NOT;
+    sim_set_ready(t->index, READY_NOT);
     t->kind = POINT_NONE;
     if (starting || sim.alone)
         to_main();
@@ -377,7 +395,7 @@ static void task_reset(u32 i)
     t->sp = fiber_new(i, task_main);
     t->state = TASK_WAITING;
     t->kind = POINT_NONE;
-    sim.ready[i] = READY;
+    sim_set_ready(i, READY);
     t->woken = 0;
     t->payload = t->known_race = 0;
     t->nr_held = t->held_before = 0;
@@ -420,6 +438,7 @@ void sim_execute(void)
     memset(&sim.verdict, 0, sizeof(sim.verdict));
     sim.steps = sim.choices = sim.switches = sim.preemptions = sim.progress_step = 0;
     sim.nr_taken = 0;
+    sim.list_good = false;
     sim.death_left = sim.death_budget;
     for (u32 i = 0; i < 8; i++)
         sim.fault_left[i] = sim.fault_budget[i];

@@ -131,7 +131,8 @@ struct strategy {
     const char *name;
     void (*prepare)(void);              /* once, before the first execution */
     bool (*begin)(void);                /* before each; false: nothing is left */
-    u32 (*choose)(const u8 *enabled, u32 n, int running);   /* index into `enabled` */
+    u32 (*choose)(const u8 *enabled, u32 n, int running);   /* index into `enabled`;
+                                           null: any of them, each alike */
     bool (*decide)(u32 what);           /* whether this fails, or the running task dies here */
     void (*executed)(u32 task);         /* its pending operation is being done; may be null */
     void (*end)(void);                  /* after each; may be null */
@@ -160,7 +161,11 @@ struct sim {
     u64 hash;
     u64 rng;
     const struct strategy *strategy;
-    u8 ready[SIM_TASKS];        /* of each task: enum ready */
+    u8 ready[SIM_TASKS];        /* of each task: enum ready; sim_set_ready() writes it */
+    bool list_good;             /* what follows holds still: nobody's readiness has to be asked */
+    u8 list[SIM_TASKS + 1];     /* the enabled tasks */
+    u8 place[SIM_TASKS];        /* of each task in the list; 255: not in it */
+    u32 nr_enabled;
     struct sim_task task[SIM_TASKS];
     struct sim_host host;
     /* an execution's outcome */
@@ -222,7 +227,6 @@ void sim_gate_wait_equal(u64 *word, u64 value);
 bool sim_gate_wait_work(void *items);
 void sim_gate_yield(void);
 bool sim_gate_should_fail(int fault);
-void sim_progress(u32 at);
 void sim_look_away(void);
 void sim_look_again(void);
 void sim_remember(u64 *word);
@@ -390,6 +394,14 @@ static inline void sim_go_to(struct sim_task *from, struct sim_task *to)
     fiber_switch(&from->sp, to->sp);
 }
 
+static inline void sim_set_ready(u32 task, u8 ready)
+{
+    if (sim.ready[task] == ready)
+        return;
+    sim.ready[task] = ready;
+    sim.list_good = false;
+}
+
 /* Synchronisation operations count, accesses do not: the limit is the same for any granularity. */
 static inline void sim_count_step(int kind)
 {
@@ -406,7 +418,7 @@ static inline __attribute__((always_inline)) void sim_point(int kind, u64 object
     struct sim_task *next;
 
     t->kind = (u8)kind;
-    sim.ready[t->index] = kind >= POINT_LOCK ? READY_MAYBE : READY;
+    sim_set_ready(t->index, kind >= POINT_LOCK ? READY_MAYBE : READY);
     t->object = object;
     t->size = size;
     t->writes = writes;

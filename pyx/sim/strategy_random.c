@@ -10,13 +10,6 @@ static bool begin(void)
     return true;
 }
 
-static u32 choose(const u8 *enabled, u32 n, int running)
-{
-    (void)enabled;
-    (void)running;
-    return sim_random_below(n);
-}
-
 bool sim_decide_at_random(u32 what)
 {
     (void)what;
@@ -24,5 +17,5 @@ bool sim_decide_at_random(u32 what)
 }
 
 const struct strategy strategy_random = {
-    "random", prepare, begin, choose, sim_decide_at_random, NULL, NULL,
+    "random", prepare, begin, NULL, sim_decide_at_random, NULL, NULL,
 };
