@@ -430,6 +430,7 @@ MISUSES = {
     "no writer": [op.write_unlock("L")],
     "kept a PG lock": [PG[0]],
     "kept a page lock": [HEADER[0]],
+    "kept preemption off": [op.preempt_disable()],
 }
 FINE = {
     "outside": [*under("L"), op.preempt_disable(), op.preempt_enable(), op.might_sleep()],
@@ -546,6 +547,13 @@ def test_writers_and_readers_of_versions() -> None:
     assert look(free, **fields).verdicts == {Verdict.DATA_RACE}
     torn = look(free, races=False, every_access=True, **fields)
     assert "holds no version that was written" in told(torn, Verdict.CORRUPTION)["text"]
+
+
+@pytest.mark.parametrize(("reads", "status"), [(60, Status.COMPLETE), (70, Status.INCONCLUSIVE)])
+def test_a_history_that_is_too_long_to_judge_is_no_pass(reads: int, status: Status) -> None:
+    actors = {"reader": [op.read("a")] * reads}
+    fields: dict[str, Any] = {"setup": [op.alloc("a", 160, fill=True)], "arena": {"frames": 2}}
+    assert look(actors, strategy="dfs", **fields).status is status
 
 
 def test_an_expectation() -> None:

@@ -223,7 +223,7 @@ cdef struct page_t "z3f_page":                     # struct page: lives apart, i
     u32 pg_lock
     u32 refcount
     u32 generation                      # raised at each free
-    u64 mapping                         # offset of the pool whose callbacks move it; 0: not movable
+    u64 mapping                         # offset of its owner's inode; 0: not movable
     list_head lru                       # the pool's LRU, or the list of who isolated it
     u32 state                           # FRAME_*
     u32 next_free

@@ -200,6 +200,8 @@ ENDINGS = ("none", "done", "verdict", "steps", "pruned", "lost")
 
 cdef void run_actor(u32 index) noexcept nogil:
     run_program(sim_program[index])
+    if current.preempt_count:
+        sim_fail(V_LOCK_MISUSE, "end", 0, 0, 0, 0, "a task ends with preemption disabled")
 
 
 cdef int audit_after() noexcept nogil:

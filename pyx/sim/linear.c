@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST = 24 };
+enum { MOST = 256, MOST_OF_ONE = 64, REMEMBERED = 512 };
 
 static struct operation {
     u64 began, ended;                   /* 0: not ended */
@@ -51,11 +51,20 @@ void linear_respond(u32 operation, u64 value)
         history[operation].value = value;
 }
 
-/* Whether what is left of `todo` can be put in order, with the register holding `value`. */
-static bool can_order(const u32 *which, u32 n, u32 done, u64 value, u64 *tried)
+/* What was tried in vain: these operations done, the register holding this. Forgets. */
+static struct tried { u64 done, value; } tried[REMEMBERED];
+
+static inline struct tried *tried_at(u64 done, u64 value)
+{
+    return &tried[sim_mix(done ^ value * 0x9E3779B97F4A7C15ull) % REMEMBERED];
+}
+
+/* Whether what is not in `done` yet can be put in order, with the register holding `value`. */
+static bool can_order(const u32 *which, u32 n, u64 done, u64 value)
 {
     u64 first_end = ~0ull;
     bool all = true;
+    struct tried *vain;
 
     for (u32 i = 0; i < n; i++) {
         const struct operation *o = &history[which[i]];
@@ -69,31 +78,29 @@ static bool can_order(const u32 *which, u32 n, u32 done, u64 value, u64 *tried)
     }
     if (all)
         return true;                    /* what never ended need not have happened */
-    for (u32 k = 0; k < 64; k++)
-        if (tried[k] == ((u64)done << 32 ^ value * 0x9E3779B97F4A7C15ull ^ 1))
-            return false;
+    vain = tried_at(done, value);
+    if (done && vain->done == done && vain->value == value)
+        return false;
     for (u32 i = 0; i < n; i++) {
         const struct operation *o = &history[which[i]];
 
         if (done >> i & 1 || o->began > first_end)
             continue;
-        if (o->write ? can_order(which, n, done | 1u << i, o->value, tried)
+        if (o->write ? can_order(which, n, done | 1ull << i, o->value)
                      : (!o->ended || o->value == value)
-                       && can_order(which, n, done | 1u << i, value, tried))
+                       && can_order(which, n, done | 1ull << i, value))
             return true;
     }
-    tried[(done * 2654435761u ^ (u32)value) & 63] =
-        (u64)done << 32 ^ value * 0x9E3779B97F4A7C15ull ^ 1;
+    *vain = (struct tried){ done, value };
     return false;
 }
 
-bool linear_check(char *text, u32 size)
+enum linear linear_check(char *text, u32 size)
 {
-    u32 which[MOST], n;
-    u64 tried[64];
+    u32 which[MOST_OF_ONE], n;
 
     if (too_long)
-        return true;
+        return LINEAR_UNKNOWN;
     for (u32 i = 0; i < nr; i++) {
         bool met = false;
 
@@ -102,16 +109,20 @@ bool linear_check(char *text, u32 size)
         if (met)
             continue;
         n = 0;
-        for (u32 k = i; k < nr; k++)
-            if (history[k].object == history[i].object)
-                which[n++] = k;
+        for (u32 k = i; k < nr; k++) {
+            if (history[k].object != history[i].object)
+                continue;
+            if (n == MOST_OF_ONE)
+                return LINEAR_UNKNOWN;
+            which[n++] = k;
+        }
         memset(tried, 0, sizeof(tried));
-        if (!can_order(which, n, 0, history[i].object < 64 ? initial_of[history[i].object] : 0,
-                       tried)) {
+        if (!can_order(which, n, 0,
+                       history[i].object < 64 ? initial_of[history[i].object] : 0)) {
             snprintf(text, size, "the reads of object %u fit no order of its writes",
                      history[i].object);
-            return false;
+            return LINEAR_NOT;
         }
     }
-    return true;
+    return LINEAR;
 }

@@ -378,7 +378,8 @@ void linear_begin(void);
 void linear_initial(u32 object, u64 value);
 u32 linear_invoke(u32 task, u32 object, bool write, u64 value);
 void linear_respond(u32 operation, u64 value);
-bool linear_check(char *text, u32 size);
+enum linear { LINEAR, LINEAR_NOT, LINEAR_UNKNOWN };     /* the last: too long to tell */
+enum linear linear_check(char *text, u32 size);
 
 /* The host's idea of who runs. */
 static inline void sim_becomes(struct sim_task *t)
