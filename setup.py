@@ -35,7 +35,14 @@ INSTRUMENTED = [
     "-fno-omit-frame-pointer",
     "-fno-optimize-sibling-calls",
 ]
-BESIDE = ["-O3", "-g1", "-flto", "-fvisibility=hidden", "-fno-strict-aliasing", "-fno-omit-frame-pointer"]
+BESIDE = [
+    "-O3",
+    "-g1",
+    "-flto",
+    "-fvisibility=hidden",
+    "-fno-strict-aliasing",
+    "-fno-omit-frame-pointer",
+]
 
 live = Extension(
     "z3fold_stress._live",
