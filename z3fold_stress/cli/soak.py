@@ -106,6 +106,7 @@ def _seed(seed: int | None) -> int:
 )
 @click.option("--no-cross-cpu-search", is_flag=True, help="Switch patch 2/4 off.")
 @click.option("--no-poison", is_flag=True, help="Do not fill and check freed frames.")
+@click.option("--coverage/--no-coverage", default=True, help="Say how much there is still to come.")
 @click.option("--keep-going", is_flag=True, help="Collect verdicts instead of ending at the first.")
 @click.option(
     "--dump",
