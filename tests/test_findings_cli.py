@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -207,6 +208,17 @@ def test_usual_store_that_is_none_stops_no_campaign(run: Run, tmp_path: Path) ->
     assert (tmp_path / "usual.db").read_text() == "junk"
 
 
+def test_user_without_a_home_may_explore(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (ENVIRONMENT, "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    answer = run(*LOST_UPDATE, "--json")
+    assert answer.status == 1
+    assert answer.json()["stored"]["store"] is None
+    assert "this user has no home" in answer.json()["stored"]["failed"]
+    refused(run("findings", "list"), "this user has no home")
+
+
 def test_store_that_cannot_be_written_stops_no_campaign(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     answer = run(*LOST_UPDATE, "--store", "file/findings.db", "--seed", 2, "--out", "out")
@@ -353,34 +365,21 @@ def test_interrupted_campaign_has_stored_what_it_found(tmp_path: Path) -> None:
     assert out.endswith("(interrupted)\n")
 
 
-def test_interrupted_while_another_holds_the_store(tmp_path: Path) -> None:
+def test_interrupted_while_another_holds_the_store(run: Run, stored: str) -> None:
     """Ctrl-C is heard by who waits."""
-    store = Store(tmp_path / "findings.db")
-    store.path.parent.mkdir(exist_ok=True)
-    environment = {**os.environ, ENVIRONMENT: str(store.path)}
-    first = subprocess.run(
-        [*PROGRAM, *map(str, LOST_UPDATE)], cwd=tmp_path, env=environment, capture_output=True
-    )
-    assert first.returncode == 1
-    holder = sqlite3.connect(store.path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    process = subprocess.Popen(
-        [*PROGRAM, "findings", "prune", "--keep", "0"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(3)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.communicate()
-        holder.close()
-    assert (process.returncode, out) == (4, "")
-    assert "interrupted" in err
-    assert "Traceback" not in err
-    assert len(store.entries()) == 1
+
+    def interrupts(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGALRM, interrupts)
+    with contextlib.closing(sqlite3.connect(Store().path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1.0)
+            answer = run("findings", "prune", "--keep", 0)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, handler)
+    assert (answer.status, answer.out) == (4, "")
+    assert answer.err.startswith("z3fold-stress: interrupted: ")
+    assert [found["signature"] for found in listed(run)] == [stored]

@@ -635,6 +635,14 @@ def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert Store().path == Path("mine.db")
 
 
+def test_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (database.ENVIRONMENT, "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(StoreError, match="no place for the findings store"):
+        Store()
+
+
 def test_copied_store_is_a_store(path: Path) -> None:
     Store(path).record(finding(), origin="hunt")
     copy = path.with_name("copy.db")

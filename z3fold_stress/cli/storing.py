@@ -37,13 +37,23 @@ class Storing:
 
     def __init__(self, store: Path | None, off: bool, origin: str) -> None:
         """Raises StoreError where a store was asked for that is none; the usual one may be."""
-        self.store = None if off else Store(store)
         self.origin = origin
         self.signatures: dict[str, bool] = {}
         """Those that are in it now, and whether they were new to it."""
         self.failed = ""
+        self.store: Store | None = None
+        if off:
+            return
+        try:
+            self.store = Store(store)
+        except StoreError as error:
+            self._fail(error)
         if self.store is not None and store is not None:
             self.store.check()
+
+    def _fail(self, error: StoreError) -> None:
+        self.failed = str(error)
+        click.echo(f"note: nothing can be stored: {error}  (--no-store)", err=True)
 
     def record(self, finding: Finding | Entry, times: int = 1) -> None:
         if self.store is None or self.failed:
@@ -51,8 +61,7 @@ class Storing:
         try:
             done = self.store.record(finding, origin=self.origin, times=times)
         except StoreError as error:
-            self.failed = str(error)
-            click.echo(f"note: nothing can be stored: {error}  (--no-store)", err=True)
+            self._fail(error)
         else:
             self.signatures[done.signature] = self.signatures.get(done.signature, False) or done.new
 
@@ -62,10 +71,10 @@ class Storing:
 
     def to_json(self) -> dict[str, Any] | None:
         """None where it is switched off."""
-        if self.store is None:
+        if self.store is None and not self.failed:
             return None
         return {
-            "store": str(self.store.path),
+            "store": None if self.store is None else str(self.store.path),
             "signatures": list(self.signatures),
             "new": [name for name, new in self.signatures.items() if new],
             "failed": self.failed or None,

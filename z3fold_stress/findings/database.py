@@ -66,12 +66,20 @@ class StoreError(SettingsError):
 
 
 def default_path() -> Path:
-    """``Z3FOLD_STRESS_STORE``, else ``findings.db`` in the user's data directory."""
+    """``Z3FOLD_STRESS_STORE``, else ``findings.db`` in the user's data directory.
+
+    Raises StoreError where that cannot be known: a user without a home.
+    """
     asked = os.environ.get(ENVIRONMENT)
     if asked:
         return Path(asked)
     data = os.environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()
+    try:
+        base = Path(data) if data.startswith("/") else Path("~/.local/share").expanduser()
+    except RuntimeError:
+        raise StoreError(
+            f"no place for the findings store: this user has no home; set {ENVIRONMENT}"
+        ) from None
     return base / "z3fold_stress" / "findings.db"
 
 
