@@ -13,6 +13,7 @@ from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.hunt import Hunt, HuntSettings, Trail, explore_one, hunt
 from z3fold_stress.cli import options
 from z3fold_stress.cli.saving import save_findings
+from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.explorer import Budget, Exploration, Status
@@ -65,6 +66,7 @@ def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool
 )
 @options.out
 @options.no_save
+@store_options
 @options.json_only
 def explore(
     scenarios: tuple[str, ...],
@@ -82,6 +84,8 @@ def explore(
     max_steps: int,
     out: Path | None,
     no_save: bool,
+    store: Path | None,
+    no_store: bool,
     as_json: bool,
 ) -> None:
     """Explore SCENARIOS, one after the other: names, files or folders (see 'scenarios').
@@ -94,6 +98,7 @@ def explore(
         seconds = 10.0 if not all(arm.exhaustive for arm in arms) else 3600.0
     Budget(executions, seconds)  # refused before anything is said
     first_seed = options.drawn(seed)
+    storing = Storing(store, no_store or no_save, "explore")
     trails: list[Trail] = []
     findings: list[Finding] = []
     for scenario in load(scenarios):
@@ -116,6 +121,7 @@ def explore(
         trails.append(trail)
         fresh = [Finding.from_json(value) for value in trail.findings]
         findings += fresh
+        storing.record_all(fresh)
         if not as_json:
             click.echo("\n".join(trail_lines(trail)))
             save_findings(fresh, None if no_save else out or Path(), say=True)
@@ -127,8 +133,11 @@ def explore(
             "seed": first_seed,
             "trails": [trail.to_json() for trail in trails],
             "saved": [str(path) for path in saved],
+            "stored": storing.to_json(),
         }
         click.echo(json.dumps(told, indent=1))
+    else:
+        storing.say()
     sys.exit(_status(trails))
 
 
@@ -191,6 +200,7 @@ def trail_lines(trail: Trail) -> list[str]:
 @options.jobs
 @options.out
 @options.no_save
+@store_options
 @options.json_only
 def hunt_command(
     scenarios: tuple[str, ...],
@@ -203,6 +213,8 @@ def hunt_command(
     jobs: int | None,
     out: Path | None,
     no_save: bool,
+    store: Path | None,
+    no_store: bool,
     as_json: bool,
 ) -> None:
     """Explore SCENARIOS (all of the allocator's, by default) with one design, on all CPUs.
@@ -212,6 +224,7 @@ def hunt_command(
     if not seconds > 0:
         raise SettingsError(f"--seconds {seconds:g} shows nothing: it must be more than 0")
     arms_of(strategy, bound)
+    storing = Storing(store, no_store or no_save, "hunt")
     chosen = load(scenarios) if scenarios else [s for s in all_scenarios() if s.shows]
     settings = HuntSettings(
         design=resolve(design, defects).name,
@@ -224,17 +237,24 @@ def hunt_command(
             f"hunt: {len(chosen)} scenarios, design {settings.design}, {seconds:g} s, "
             f"seed {settings.seed}"
         )
+
+    def tell(result: Hunt, trail: Trail) -> None:
+        storing.record_all(Finding.from_json(value) for value in trail.findings)
+        if not as_json:
+            _tell(result, trail)
+
     result = hunt(
         chosen,
         settings,
         seconds=seconds,
         processes=available_jobs() if jobs is None else jobs,
-        tell=None if as_json else _tell,
+        tell=tell,
     )
     saved = save_findings(result.findings, None if no_save else out or Path(), say=not as_json)
     if as_json:
-        click.echo(json.dumps(_hunt_json(result, saved), indent=1))
+        click.echo(json.dumps(_hunt_json(result, saved, storing), indent=1))
     else:
+        storing.say()
         click.echo(
             f"{len(result.trails)} of {result.asked} scenarios, {result.executions:,} executions, "
             f"{result.seconds:.1f} s: {result.status}"
@@ -250,7 +270,7 @@ def _tell(result: Hunt, trail: Trail) -> None:
     )
 
 
-def _hunt_json(result: Hunt, saved: list[Path]) -> dict[str, Any]:
+def _hunt_json(result: Hunt, saved: list[Path], storing: Storing) -> dict[str, Any]:
     return {
         "design": result.design.name,
         "seed": result.seed,
@@ -264,4 +284,5 @@ def _hunt_json(result: Hunt, saved: list[Path]) -> dict[str, Any]:
             for trail in result.trails
         ],
         "saved": [str(path) for path in saved],
+        "stored": storing.to_json(),
     }

@@ -12,8 +12,10 @@ from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.fuzz import Fuzz, FuzzSettings, Round, fuzz, shrink_all
 from z3fold_stress.cli import options
 from z3fold_stress.cli.saving import finding_report, save_finding
+from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
+from z3fold_stress.findings import Finding
 from z3fold_stress.report import summary_line
 
 __all__ = ["fuzz_command"]
@@ -40,6 +42,7 @@ __all__ = ["fuzz_command"]
     help="Where findings and their scenarios are saved.",
 )
 @click.option("--no-save", is_flag=True, help="Save nothing.")
+@store_options
 @options.json_only
 def fuzz_command(
     design: str,
@@ -51,6 +54,8 @@ def fuzz_command(
     jobs: int | None,
     out: Path,
     no_save: bool,
+    store: Path | None,
+    no_store: bool,
     as_json: bool,
 ) -> None:
     """Make scenarios up from a seed, explore each, and keep what shows new interleavings.
@@ -62,25 +67,35 @@ def fuzz_command(
         raise SettingsError(f"--seconds {seconds:g} shows nothing: it must be more than 0")
     if seconds is None and programs is None:
         seconds = 60.0
+    storing = Storing(store, no_store or no_save, "fuzz")
     settings = FuzzSettings(resolve(design, defects).name, options.drawn(seed))
     if not as_json:
         click.echo(f"fuzz: design {settings.design}, seed {settings.seed}")
     shrinking = 0.0 if seconds is None else min(10.0, seconds / 4)
+
+    def tell(result: Fuzz, done: Round) -> None:
+        storing.record_all(Finding.from_json(value) for value in done.findings)
+        if not as_json:
+            _tell(result, done)
+
     result = fuzz(
         settings,
         seconds=None if seconds is None else seconds - shrinking,
         programs=programs,
         processes=available_jobs() if jobs is None else jobs,
         most=most,
-        tell=None if as_json else _tell,
+        tell=tell,
     )
     if not result.interrupted:
         shrink_all(result, shrinking or 60.0)
+    for finding in result.findings.values():
+        storing.record(finding, times=0)  # it may be smaller now
     saved = [] if no_save else _save(result, out)
     if as_json:
-        click.echo(json.dumps(_json(result, saved), indent=1))
+        click.echo(json.dumps(_json(result, saved, storing), indent=1))
     else:
         _report(result, saved)
+        storing.say()
     if result.findings:
         sys.exit(1)
     sys.exit(4 if result.interrupted or not result.executions or result.limited else 0)
@@ -104,7 +119,7 @@ def _save(result: Fuzz, out: Path) -> list[Path]:
     return saved
 
 
-def _json(result: Fuzz, saved: list[Path]) -> dict[str, object]:
+def _json(result: Fuzz, saved: list[Path], storing: Storing) -> dict[str, object]:
     return {
         "design": result.design,
         "seed": result.seed,
@@ -118,6 +133,7 @@ def _json(result: Fuzz, saved: list[Path]) -> dict[str, object]:
         "findings": [finding.to_json() for finding in result.findings.values()],
         "times": result.times,
         "saved": [str(path) for path in saved],
+        "stored": storing.to_json(),
     }
 
 

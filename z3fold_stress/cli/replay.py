@@ -10,6 +10,7 @@ import click
 
 from z3fold_stress.cli import options
 from z3fold_stress.cli.saving import finding_report, save_finding
+from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.findings import load_finding, replay, shrink
 from z3fold_stress.findings.replay import Policy, Result
@@ -85,8 +86,17 @@ def replay_command(
     help="Where the smaller finding is saved.  [default: here]",
 )
 @click.option("--no-save", is_flag=True, help="Do not save it.")
+@store_options
 @options.json_only
-def shrink_command(finding: str, seconds: float, out: Path, no_save: bool, as_json: bool) -> None:
+def shrink_command(
+    finding: str,
+    seconds: float,
+    out: Path,
+    no_save: bool,
+    store: Path | None,
+    no_store: bool,
+    as_json: bool,
+) -> None:
     """Make FINDING small: fewest operations, actors and switches with the same failure.
 
     Exit status: 1 it fails, and this is the smallest found; 2 bad usage or input, 4 it does not
@@ -94,12 +104,14 @@ def shrink_command(finding: str, seconds: float, out: Path, no_save: bool, as_js
     """
     if not seconds > 0:
         raise SettingsError(f"--seconds {seconds:g}: it must be more than 0")
+    storing = Storing(store, no_store or no_save, "shrink")
     it = load_finding(finding)
     done = replay(it, record=1)
     if done.result not in (Result.IDENTICAL, Result.SAME_FAILURE):
         click.echo(f"{TOLD[done.result]}: there is nothing to shrink", err=True)
         sys.exit(4)
     smaller = shrink(it, seconds=seconds)
+    storing.record(smaller.finding, times=0)  # what it was made of is no new sighting
     path = None if no_save else save_finding(smaller.finding, out, mark="small")
     if as_json:
         told = {
@@ -118,6 +130,7 @@ def shrink_command(finding: str, seconds: float, out: Path, no_save: bool, as_js
             },
             "finding": smaller.finding.to_json(),
             "saved": None if path is None else str(path),
+            "stored": storing.to_json(),
         }
         click.echo(json.dumps(told, indent=1))
     else:
@@ -128,6 +141,7 @@ def shrink_command(finding: str, seconds: float, out: Path, no_save: bool, as_js
             click.echo("the time was used up: more may be possible (--seconds)")
         click.echo("")
         click.echo(finding_report(smaller.finding, flip=smaller.flip, saved=str(path or "")))
+        storing.say()
     sys.exit(1)
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
+from z3fold_stress.findings.entry import soak_entries
 from z3fold_stress.settings import FAULTS, LOCK_KINDS
 from z3fold_stress.soak import Soak, SoakReport, as_text
 from z3fold_stress.soak.settings import SoakSettings, available_cpus
@@ -104,6 +106,7 @@ def _seed(seed: int | None) -> int:
 )
 @click.option("--no-cross-cpu-search", is_flag=True, help="Switch patch 2/4 off.")
 @click.option("--no-poison", is_flag=True, help="Do not fill and check freed frames.")
+@click.option("--coverage/--no-coverage", default=True, help="Say how much there is still to come.")
 @click.option("--keep-going", is_flag=True, help="Collect verdicts instead of ending at the first.")
 @click.option(
     "--dump",
@@ -112,6 +115,7 @@ def _seed(seed: int | None) -> int:
     help="Where the arena is saved on failure.  [default: z3fold-stress-SEED.dump]",
 )
 @click.option("--no-dump", is_flag=True, help="Do not save the arena.")
+@store_options
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON, and nothing else.")
 def soak(
     design: str,
@@ -124,6 +128,8 @@ def soak(
     no_poison: bool,
     dump: Path | None,
     no_dump: bool,
+    store: Path | None,
+    no_store: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -144,11 +150,15 @@ def soak(
     path = None if no_dump else dump or Path(f"z3fold-stress-{settings.seed}.dump")
     if path is not None and not os.access(path.parent, os.W_OK):
         raise SettingsError(f"no dump can be written to {path.parent}: give --dump or --no-dump")
+    storing = Storing(store, no_store, "soak")
     report = _run(Soak(settings, dump=path), as_json)
+    storing.record_all(soak_entries(report, later=settings.keep_going))
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=1))
+        told = {**report.to_json(), "stored": storing.to_json()}
+        click.echo(json.dumps(told, indent=1))
     else:
         click.echo(as_text(report), nl=False)
+        storing.say()
     sys.exit(report.status)
 
 

@@ -19,6 +19,7 @@ from z3fold_stress.explore.portfolio import Arm
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings.evidence import Evidence, Schedule, gather
 from z3fold_stress.findings.finding import Finding, finding_of, world_of
+from z3fold_stress.findings.size import START, operations, switches
 from z3fold_stress.scenario import Op, Scenario
 
 __all__ = ["Flip", "Shrunk", "shrink", "shrink_schedule"]
@@ -26,7 +27,6 @@ __all__ = ["Flip", "Shrunk", "shrink", "shrink_schedule"]
 SEARCH = Budget(executions=3000, seconds=0.5)
 """What a scenario with an operation less may cost before it is taken not to fail."""
 SEARCH_ARMS = (Arm("dfs", depth=0), Arm("dfs", depth=1), Arm("random"), Arm("dfs", depth=2))
-START = 255
 SERIAL = 200
 """Executions that tell whether an interruption is needed at all."""
 CONFIRMATIONS = 10
@@ -249,20 +249,12 @@ def shrink(finding: Finding, *, seconds: float = 20.0) -> Shrunk:
         smaller,
         evidence,
         flip,
-        (_operations(finding.scenario), _operations(scenario)),
+        (operations(finding.scenario), operations(scenario)),
         (len(finding.scenario.actors), len(scenario.actors)),
-        (_switches(finding.schedule), _switches(schedule)),
+        (switches(finding.schedule), switches(schedule)),
         shrinker.tried,
         not shrinker.over,
     )
-
-
-def _operations(scenario: Scenario) -> int:
-    return sum(len(ops) for ops in (scenario.setup, *scenario.actors.values(), scenario.finish))
-
-
-def _switches(schedule: Schedule) -> int:
-    return sum(decision != START for _, _, decision, _ in schedule)
 
 
 def _flip(world: World, schedule: Schedule) -> Flip | None:
@@ -282,6 +274,6 @@ def _flip(world: World, schedule: Schedule) -> Flip | None:
 def shrink_schedule(world: World, finding: Finding, *, seconds: float) -> int:
     """Interventions that cannot be left out, in the scenario as it is."""
     if finding.lead:
-        return _switches(finding.schedule)
+        return switches(finding.schedule)
     shrinker = _Shrinker(finding, time.monotonic() + seconds)
-    return _switches(shrinker.schedule(world, finding.schedule))
+    return switches(shrinker.schedule(world, finding.schedule))

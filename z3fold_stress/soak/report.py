@@ -11,6 +11,7 @@ from z3fold_stress import _live
 from z3fold_stress.judgement import AuditFinding, Judgement
 from z3fold_stress.soak.death import Death
 from z3fold_stress.soak.processes import Member
+from z3fold_stress.soak.residual import Residual
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import LockNumbers, Statistics
 
@@ -28,6 +29,7 @@ class Course:
     deaths: list[Death] = field(default_factory=list)
     findings: list[AuditFinding] = field(default_factory=list)
     density: dict[str, float] = field(default_factory=dict)
+    coverage: Residual | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class SoakReport:
     dump: str | None = None
     dump_failed: str | None = None
     """Why the arena could not be saved."""
+    coverage: Residual | None = None
+    """What is still to come; None where nobody looked."""
 
     @classmethod
     def of(
@@ -92,6 +96,7 @@ class SoakReport:
             quiet_points=course.quiet_points,
             command=command_of(settings),
             events=last_events(statistics, names, judgements[0]) if judgements else [],
+            coverage=course.coverage,
         )
 
     @property
@@ -139,7 +144,7 @@ class SoakReport:
 
 
 _NOT_OPTIONS = {"design", "seed", "faults", "kill", "offline", "cross_cpu_search", "poison"}
-_NOT_OPTIONS |= {"keep_going", "ring", "seconds"}
+_NOT_OPTIONS |= {"keep_going", "ring", "seconds", "coverage"}
 
 
 def command_of(s: SoakSettings) -> str:
@@ -162,6 +167,7 @@ def command_of(s: SoakSettings) -> str:
         "--no-cross-cpu-search": not s.cross_cpu_search,
         "--no-poison": not s.poison,
         "--keep-going": s.keep_going,
+        "--no-coverage": not s.coverage,
     }
     return " ".join([*words, *(flag for flag, on in flags.items() if on)])
 

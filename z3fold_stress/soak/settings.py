@@ -69,6 +69,8 @@ class SoakSettings:
     cross_cpu_search: bool = True
     poison: bool = True
     keep_going: bool = False
+    coverage: bool = True
+    """Whether the orders of operations are counted, for the residual risk."""
 
     def __post_init__(self) -> None:
         if self.workers < 1:

@@ -21,9 +21,11 @@ from z3fold_stress.dump import save
 from z3fold_stress.errors import VerdictError
 from z3fold_stress.judgement import AuditFinding, Judgement
 from z3fold_stress.sizes import sizes as draw_sizes
+from z3fold_stress.soak.coverage import Sampler
 from z3fold_stress.soak.death import judge_death
 from z3fold_stress.soak.processes import Member, cast, run_member
 from z3fold_stress.soak.report import Course, SoakReport
+from z3fold_stress.soak.residual import residual
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import Statistics
 from z3fold_stress.soak.watch import PATIENCE, Watcher
@@ -75,6 +77,7 @@ class Soak:
             self.arena = arena
             self.layout = arena.layout
             self.statistics = Statistics(arena.layout, _live.clock_rate())
+            self.sampler = Sampler(arena.layout)
             stall_ticks = max(4, round(self.settings.stall / TICK))
             self.watcher = Watcher(
                 arena.layout,
@@ -186,6 +189,8 @@ class Soak:
         next_kill = self._next_kill()
         while not self._done():
             time.sleep(TICK)
+            if settings.coverage:  # at once: what ran when this woke is still in the rings
+                self.sampler.sample(self.elapsed)
             self._bury()
             alarm = self.watcher.look()
             if alarm is not None:
@@ -409,6 +414,15 @@ class Soak:
 
     def _report(self) -> SoakReport:
         """The report; with something found and a place for it, the arena is saved."""
+        if self.settings.coverage:
+            self.course.coverage = residual(
+                self.sampler.counts.values(),
+                self.sampler.windows,
+                self.sampler.discovered,
+                seconds=self.course.seconds,
+                spent=self.sampler.spent,
+                recorded=self.settings.ring > 0,
+            )
         report = SoakReport.of(
             self.settings,
             self.course,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from z3fold_stress.soak.report import SoakReport
+from z3fold_stress.soak.residual import Residual
 
 __all__ = ["as_text"]
 
@@ -99,6 +100,29 @@ def _locks(report: SoakReport) -> list[str]:
     return lines
 
 
+def _share(part: float) -> str:
+    return f"{100 * part:.2g} %"
+
+
+def _coverage(told: Residual) -> list[str]:
+    """What the run has not seen, honestly."""
+    lines = [
+        f"Interleavings: {told.kinds:,} kinds of orders in {told.windows:,} windows "
+        f"({told.observations:,} observations), {told.singletons:,} of them seen once",
+        f"  new in each tenth of the run: {' '.join(map(str, told.discovery))}; in its second half "
+        f"{told.new_per_minute:g} a minute",
+    ]
+    if told.chance is None or told.at_most is None:
+        return [*lines, f"  residual risk: not to be told; {told.too_little}"]
+    return [
+        *lines,
+        f"  residual risk: the next order is of a kind not seen yet in about "
+        f"{_share(told.chance)} of cases,",
+        f"  at most {_share(told.at_most)} (Good-Turing, 95 % confidence), if",
+        *(f"    - {assumption}" for assumption in told.assumptions),
+    ]
+
+
 def _rest(report: SoakReport) -> list[str]:
     lines = []
     if report.density:
@@ -125,5 +149,8 @@ def _rest(report: SoakReport) -> list[str]:
 
 def as_text(report: SoakReport) -> str:
     """The whole report, for a terminal or a log."""
-    parts = [_verdict(report), _work(report), _migration(report), _locks(report), _rest(report)]
+    parts = [_verdict(report), _work(report), _migration(report), _locks(report)]
+    if report.coverage is not None and not report.judgements:
+        parts.append(_coverage(report.coverage))
+    parts.append(_rest(report))
     return "\n".join("\n".join(part) for part in parts) + "\n"
