@@ -32,7 +32,7 @@ cdef extern from "sim/remote.h":
     remote_trouble_t remote_trouble
     u64 remote_patience
     int remote_serve(remote_slot *slot, u32 index, u64 window) noexcept nogil
-    void remote_begin(remote_slot *slots) noexcept nogil
+    void remote_begin(remote_slot *slots, void (*local)(u32) noexcept nogil) noexcept nogil
     void remote_end() noexcept nogil
     void remote_place(u32 index, int pid) noexcept nogil
     int remote_pid(u32 index) noexcept nogil
@@ -140,7 +140,7 @@ def remote_open(Simulator simulator, int fd, replace, double patience):
     replace_process = replace
     replace_error = None
     remote_patience = <u64>(patience * 1e9)
-    remote_begin(remote_slots)
+    remote_begin(remote_slots, run_actor)
     sim.host.replace = replace_in_python
     remote_use(simulator, True)
 

@@ -202,11 +202,13 @@ struct remote_trouble remote_trouble;
 u64 remote_patience = 10ull * 1000 * 1000 * 1000;
 
 static struct remote_slot *slots;
+static void (*body_here)(u32 index);    /* of a task that has no process: set-up and finish */
 static int pids[SIM_TASKS];             /* 0: killed, or not there yet */
 
-void remote_begin(struct remote_slot *shared)
+void remote_begin(struct remote_slot *shared, void (*local)(u32 index))
 {
     slots = shared;
+    body_here = local;
     memset(pids, 0, sizeof(pids));
     remote_trouble.kind = TROUBLE_NONE;
 }
@@ -399,6 +401,10 @@ void remote_body(u32 index)
 {
     struct remote_slot *s = &slots[index];
 
+    if (index >= sim.nr_tasks) {
+        body_here(index);
+        return;
+    }
     let_run(index, COMMAND_START);
     for (;;) {
         take_over(&sim.task[index], s);

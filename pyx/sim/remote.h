@@ -104,7 +104,7 @@ _Noreturn void remote_fail(int kind, const char *where, u64 page, u64 handle, u6
 enum trouble { TROUBLE_NONE, TROUBLE_DIED, TROUBLE_HANGS, TROUBLE_NO_PROCESS };
 extern struct remote_trouble { u32 kind, index, program_at; } remote_trouble;
 extern u64 remote_patience;     /* nanoseconds that a process may run from one step to the next */
-void remote_begin(struct remote_slot *slots);
+void remote_begin(struct remote_slot *slots, void (*local)(u32 index));
 void remote_end(void);
 void remote_place(u32 index, int pid);
 int remote_pid(u32 index);      /* 0: it is dead */
