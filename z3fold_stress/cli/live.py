@@ -7,7 +7,7 @@ import time
 
 import click
 
-from z3fold_stress.live import LiveError, LiveReplay
+from z3fold_stress.live import Deadlock, LiveError, LiveReplay
 
 __all__ = ["live_failed", "tell_live"]
 
@@ -35,10 +35,16 @@ def tell_live(done: LiveReplay, hold: float, *, quietly: bool) -> int:
     if hold and not quietly:
         click.echo(f"they stay for {hold:g} s; Ctrl-C ends them")
         sys.stdout.flush()
-    until = time.monotonic() + hold
+    try:
+        return _hold(done.deadlock, time.monotonic() + hold)
+    except KeyboardInterrupt:
+        return 0  # who held them has seen enough
+
+
+def _hold(deadlock: Deadlock, until: float) -> int:
     while time.monotonic() < until:
         time.sleep(min(0.2, max(0.0, until - time.monotonic())))
-        if not done.deadlock.still():
+        if not deadlock.still():
             click.echo("a deadlocked process ended, or went on: somebody has meddled", err=True)
             return INCONCLUSIVE
     return 0

@@ -92,14 +92,16 @@ def replay_by_processes(
     from z3fold_stress.cli.live import live_failed, tell_live
     from z3fold_stress.live import LiveError, replay_live
 
+    simulated = replay(it, policy=policy, scenario=against)
+    if not as_json:
+        _tell(it, finding, simulated, quiet)
+        sys.stdout.flush()
     try:
-        with replay_live(it, policy=policy, scenario=against) as done:
+        with replay_live(it, scenario=against, simulated=simulated) as done:
             if as_json:
-                told = {**_json_of(it, done.simulated), "live": done.to_json()}
+                told = {**_json_of(it, simulated), "live": done.to_json()}
                 click.echo(json.dumps(told, indent=1))
-            else:
-                _tell(it, finding, done.simulated, quiet)
-            return tell_live(done, hold or 0.0, quietly=as_json) or _status_of(done.simulated)
+            return tell_live(done, hold or 0.0, quietly=as_json) or _status_of(simulated)
     except LiveError as error:
         return live_failed(error)
 

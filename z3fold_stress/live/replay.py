@@ -62,15 +62,17 @@ def replay_live(
     *,
     policy: Policy = Policy.STRICT,
     scenario: Scenario | None = None,
+    simulated: Replayed | None = None,
     patience: float = PATIENCE,
 ) -> Iterator[LiveReplay]:
     """A context manager: the processes are there inside it (deadlocked, if that is what the
-    finding is), and gone after it.
+    finding is), and gone after it. ``simulated``: what came of it by coroutines, where that is
+    known already. No other world can be open inside it.
 
     Raises FindingError as replay() does, SettingsError for too many actors, LiveError when a
     process fails by itself.
     """
-    simulated = replay(finding, policy=policy, scenario=scenario)
+    simulated = simulated or replay(finding, policy=policy, scenario=scenario)
     with LiveWorld(
         scenario or finding.scenario,
         design_of(finding),
