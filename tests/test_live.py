@@ -27,9 +27,10 @@ from z3fold_stress.explore.portfolio import PORTFOLIO, arms_of
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.finding import make_finding
-from z3fold_stress.live import LiveError, LiveWorld, explore_live, replay_live
 from z3fold_stress.live.deadlock import DEADLOCKS
-from z3fold_stress.live.explore import live_arms
+from z3fold_stress.live.explore import explore_live, live_arms
+from z3fold_stress.live.replay import replay_live
+from z3fold_stress.live.world import LiveError, LiveWorld
 from z3fold_stress.scenario import Scenario, all_scenarios, load, op
 from z3fold_stress.verdicts import Verdict
 

@@ -20,8 +20,8 @@ from z3fold_stress.explore.explorer import Budget, Exploration, Status
 from z3fold_stress.explore.portfolio import STRATEGIES, arms_of
 from z3fold_stress.explore.world import MAX_STEPS
 from z3fold_stress.findings import Finding
-from z3fold_stress.live import LiveError, explore_live
-from z3fold_stress.live.explore import live_arms
+from z3fold_stress.live.explore import explore_live, live_arms
+from z3fold_stress.live.world import LiveError
 from z3fold_stress.scenario import Scenario, all_scenarios, load
 
 __all__ = ["explore", "hunt_command"]

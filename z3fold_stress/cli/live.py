@@ -7,7 +7,9 @@ import time
 
 import click
 
-from z3fold_stress.live import Deadlock, LiveError, LiveReplay
+from z3fold_stress.live.deadlock import Deadlock
+from z3fold_stress.live.replay import LiveReplay
+from z3fold_stress.live.world import LiveError
 
 __all__ = ["live_failed", "tell_live"]
 

@@ -90,7 +90,8 @@ def replay_by_processes(
 ) -> int:
     """``replay --live``: the exit status, with all told."""
     from z3fold_stress.cli.live import live_failed, tell_live
-    from z3fold_stress.live import LiveError, replay_live
+    from z3fold_stress.live.replay import replay_live
+    from z3fold_stress.live.world import LiveError
 
     simulated = replay(it, policy=policy, scenario=against)
     if not as_json:

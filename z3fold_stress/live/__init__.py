@@ -2,19 +2,5 @@
 the scheduler of the sim world says which of them goes on.
 
 Nothing here chooses or judges: strategies, checks and findings are those of the sim world.
+Imports nothing by itself: the process of each actor comes by here on its way to ``member``.
 """
-
-from z3fold_stress.live.deadlock import Deadlock, Stuck
-from z3fold_stress.live.explore import explore_live
-from z3fold_stress.live.replay import LiveReplay, replay_live
-from z3fold_stress.live.world import LiveError, LiveWorld
-
-__all__ = [
-    "Deadlock",
-    "LiveError",
-    "LiveReplay",
-    "LiveWorld",
-    "Stuck",
-    "explore_live",
-    "replay_live",
-]
