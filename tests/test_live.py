@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from z3fold_stress.explore.portfolio import PORTFOLIO, arms_of
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.finding import make_finding
+from z3fold_stress.layout import Layout
 from z3fold_stress.live.deadlock import DEADLOCKS
 from z3fold_stress.live.explore import explore_live, live_arms
 from z3fold_stress.live.replay import replay_live
@@ -137,6 +139,27 @@ def test_the_same_seed_explores_the_same(name: str, strategy: str) -> None:
     assert coroutines["executions"] == 40
     assert seen[0][0] == seen[1][0] == "executions"
     assert seen[0][2:] == seen[1][2:]
+
+
+@pytest.mark.parametrize("astray", [1 << 29, 1 << 33], ids=["offset", "address"])
+def test_a_crash_of_the_subject_is_a_verdict(astray: int) -> None:
+    """As in the sim world; the process that met it lives on."""
+    under = [op.lock("L"), op.unlock("L")]
+    scenario = Scenario(actors={"a": [op.alloc("a", 640)], "b": under}, arena={"frames": 2})
+    with LiveWorld(scenario, SOUND) as world:
+        memory = world.simulator.memory
+        at = Layout(memory).arena("pools") + _sim.fields()["pool"][1]["percpu"][0]
+        right = bytes(memory[at : at + 8])
+        memory[at : at + 8] = struct.pack("=Q", astray)
+        for _ in range(3):
+            outcome = world.follow(())
+            with world.by_coroutines():
+                simulated = world.simulator.replay([], False, 1)
+            assert world.verdict(outcome) is Verdict.CRASH
+            assert outcome == simulated
+        memory[at : at + 8] = right
+        assert world.follow(())["ending"] == "done"
+        assert all(world.pid(actor) for actor in world.processes)
 
 
 # deadlocks

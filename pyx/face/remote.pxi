@@ -5,13 +5,8 @@
 
 cdef extern from "sim/remote.h":
     cdef enum:
-        REMOTE_GATED
-        REMOTE_REAL
-        COMMAND_START
         COMMAND_REAL
-        COMMAND_STOP
         CALL_NONE
-        CALL_DONE
         TURN_PROCESS
         TROUBLE_NONE
     cdef struct remote_call:
@@ -31,15 +26,12 @@ cdef extern from "sim/remote.h":
         u32 program_at
     remote_trouble_t remote_trouble
     u64 remote_patience
-    int remote_serve(remote_slot *slot, u32 index, u64 window) noexcept nogil
+    void remote_serve(remote_slot *slot, u32 index, u64 window) noexcept nogil
     void remote_begin(remote_slot *slots, void (*local)(u32) noexcept nogil) noexcept nogil
     void remote_end() noexcept nogil
     void remote_place(u32 index, int pid) noexcept nogil
-    int remote_pid(u32 index) noexcept nogil
-    const remote_slot *remote_slot_of(u32 index) noexcept nogil
     void remote_body(u32 index) noexcept nogil
     void remote_command(u32 index, u32 command) noexcept nogil
-    bint remote_dead(u32 index) noexcept nogil
 
 cdef extern from *:
     """
@@ -189,14 +181,8 @@ def remote_problem():
     return TROUBLES[remote_trouble.kind], remote_trouble.index, remote_trouble.program_at
 
 
-def remote_stop(u32 index):
-    """Leave the program and the serving, if it heeds the scheduler at all."""
-    remote_command(index, COMMAND_STOP)
-
-
 def remote_wait_for_real(Simulator simulator, list actors):
-    """These wait by the live world's code from here on, whatever comes of it. All tasks get the
-    process numbers that others ask after."""
+    """These wait by the live world's code from here on, whatever comes of it."""
     cdef u32 i
     simulator.bind_world()
     for i in actors:
@@ -249,7 +235,7 @@ def remote_verdicts(Simulator simulator):
 # the side of a process
 
 def serve(int fd, int slots_fd, u32 index, bytes program):
-    """Be this actor of the arena in fd, as often as its proxy says; returns when told to stop."""
+    """Be this actor of the arena in fd, as often as its proxy says, until killed."""
     global view_plain, view_detour
     cdef u64 size = os_fstat(fd).st_size
     cdef char *base = map_arena(size, fd)

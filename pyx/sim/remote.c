@@ -168,8 +168,8 @@ _Noreturn void remote_fail(int kind, const char *where, u64 page, u64 handle, u6
     _longjmp(landing, 1);               /* nothing else comes of it */
 }
 
-/* Run the program as often as the scheduler says. */
-int remote_serve(struct remote_slot *slot, u32 index, u64 window)
+/* Run the program as often as the scheduler says, until killed. */
+_Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window)
 {
     struct sim_task *t = &sim.task[index];
 
@@ -180,8 +180,6 @@ int remote_serve(struct remote_slot *slot, u32 index, u64 window)
     if (_setjmp(landing) == 0)
         hand_back();
     for (;;) {
-        if (mine->command == COMMAND_STOP)
-            return 0;
         t->payload = t->known_race = 0;
         t->program_at = t->furthest = 0;
         if (_setjmp(landing) == 0) {
@@ -224,16 +222,6 @@ void remote_place(u32 index, int pid)
     pids[index] = pid;
 }
 
-int remote_pid(u32 index)
-{
-    return pids[index];
-}
-
-const struct remote_slot *remote_slot_of(u32 index)
-{
-    return &slots[index];
-}
-
 static u64 now_ns(void)
 {
     struct timespec t;
@@ -243,7 +231,7 @@ static u64 now_ns(void)
 }
 
 /* It stays to be reaped by whoever started it. */
-bool remote_dead(u32 index)
+static bool is_dead(u32 index)
 {
     siginfo_t info = { 0 };
 
@@ -277,7 +265,7 @@ static void let_run(u32 index, u32 command)
         sleep_while(&s->turn, TURN_PROCESS, LOOK_NS);
         if (likely(turn_of(s) != TURN_PROCESS))
             return;
-        if (remote_dead(index))
+        if (is_dead(index))
             trouble(TROUBLE_DIED, index);
         if (!began)
             began = now_ns();

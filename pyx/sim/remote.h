@@ -17,8 +17,7 @@ enum remote {
 enum remote_command {
     COMMAND_GO,                 /* here is the answer */
     COMMAND_START,              /* the program, from its beginning; drop what is under way */
-    COMMAND_REAL,
-    COMMAND_STOP,
+    COMMAND_REAL,               /* wait by yourself from here on: nobody can go on */
 };
 
 enum remote_what {
@@ -89,7 +88,7 @@ struct remote_locks {
 };
 
 /* in the process of an actor */
-int remote_serve(struct remote_slot *slot, u32 index, u64 window);
+_Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window);
 u64 remote_ask(const struct remote_call *call);
 void remote_access(u32 what, u64 offset, u64 size, int kind, int order, u64 pc,
                    const u64 *expected);
@@ -107,13 +106,10 @@ extern u64 remote_patience;     /* nanoseconds that a process may run from one s
 void remote_begin(struct remote_slot *slots, void (*local)(u32 index));
 void remote_end(void);
 void remote_place(u32 index, int pid);
-int remote_pid(u32 index);      /* 0: it is dead */
-const struct remote_slot *remote_slot_of(u32 index);
 void remote_body(u32 index);
 void remote_kill(u32 index);
 bool remote_complete(void);
 void remote_command(u32 index, u32 command);
-bool remote_dead(u32 index);
 
 #pragma GCC visibility pop
 

@@ -55,7 +55,8 @@ def _hold(deadlock: Deadlock, until: float) -> int:
 def _lines(done: LiveReplay) -> list[str]:
     pids = ", ".join(f"{actor} {pid}" for actor, pid in done.pids.items())
     if done.same:
-        said = f"by processes: the same failure, by the same events ({done.hash})"
+        what = "nothing fails" if done.verdict is None else "the same failure"
+        said = f"by processes: {what}, by the same events ({done.hash})"
     else:
         said = (
             f"by processes: NOT the same: {done.verdict or 'nothing fails'} {done.text}, "

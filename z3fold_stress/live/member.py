@@ -1,4 +1,4 @@
-"""The process of one actor: maps the arena, and serves until it is told to stop, or is killed.
+"""The process of one actor: maps the arena, and serves until it is killed.
 
 Imports little, for each actor pays for it when its process starts.
 """
