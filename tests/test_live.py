@@ -166,8 +166,12 @@ def test_a_crash_of_the_subject_is_a_verdict(astray: int) -> None:
 
 
 DEADLOCK_NAMES = sorted(
-    s.name for s in all_scenarios() if s.expect & DEADLOCKS and not s.deadlock_ok
+    s.name
+    for s in all_scenarios()
+    if s.expect & DEADLOCKS and s.expect <= DEADLOCKS | {Verdict.LOCK_ORDER}
 )
+"""Of the museum.  The others that expect one among other things came to none in 400,000 executions:
+another check fails first."""
 QUICK = [
     "abba",
     "dining-philosophers-3",
