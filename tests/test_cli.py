@@ -344,6 +344,7 @@ KEYS = {
     "soak_frees_per_s",
     "soak_maps_per_s",
     "lock_pairs_per_s",
+    "explore_live_per_s",
 }
 
 
@@ -354,6 +355,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "allocator", lambda runs, **only: allocator(runs, 0.01, **only))
     monkeypatch.setattr(bench, "locks", lambda: locks(1, 0.01, processes=(1, 2)))
     rates = {f"soak_{name}_per_s": 1000 for name in ("allocs", "frees", "maps")}
+    live_speed = bench.live_speed
+    monkeypatch.setattr(bench, "live_speed", lambda runs: live_speed(runs, 0.05))
     monkeypatch.setattr(bench, "soaks", lambda runs, seconds: {"": rates})
 
 
@@ -364,6 +367,7 @@ def test_bench_json_has_its_keys(run: Run) -> None:
     told = json.loads(answer.out)
     assert set(told) >= KEYS
     assert told["free_alloc_ns"] > 1
+    assert told["explore_live_per_s"] > 1
     assert told["map_unmap_recorder_ns"] > 1
     assert set(told["lock_pairs_per_s"]) == {"ttas", "ticket", "mcs"}
     assert all(n > 1 for row in told["lock_pairs_per_s"].values() for n in row.values())

@@ -19,6 +19,7 @@ from z3fold_stress import _live
 from z3fold_stress.arena import Arena
 from z3fold_stress.explore.speed import explorer_speed
 from z3fold_stress.inspection.lists import offset_in
+from z3fold_stress.live.speed import live_speed
 from z3fold_stress.settings import LOCK_KINDS
 
 __all__ = ["LOCK_PROCESSES", "VARIANTS", "allocator", "everything", "locks", "soaks"]
@@ -209,6 +210,7 @@ def everything(runs: int = 5, soak_runs: int = 3, soak_seconds: float = 3.0) -> 
         "lock_worst_wait_ms": waits,
         **soaks(soak_runs, soak_seconds)[""],
         **explorer_speed(runs),
+        **live_speed(runs),
         "cpus": len(os.sched_getaffinity(0)),
         "load_before": round(load, 2),
     }

@@ -90,6 +90,8 @@ cdef void bug(int kind, const char *where, u64 page, u64 handle, u64 lock,
     if simulated():
         fail_in_sim(kind, where, page, handle, lock, here(), text, a, b, c)
     verdict(kind, where, page, handle, lock, text, a, b, c)
+    if gate_stays():
+        return                          # a debugger is to find it where it waits
     store_release32(&H.stop, 2)
     leave_operation()
 

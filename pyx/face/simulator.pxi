@@ -4,19 +4,23 @@
 # the GIL, and turns what it found into plain values. One world a process.
 
 from libc.stdlib cimport malloc
+from os import fstat as os_fstat, ftruncate as os_ftruncate
 
 cdef extern from *:
     """
     #include <sys/mman.h>
     #include <stddef.h>
     enum { Z3F_MOAT = 1 << 30 };
-    /* The arena between two moats: an offset gone astray meets nothing of ours. */
-    static char *z3f_map_arena(uint64_t size) {
+    /* The arena between two moats: an offset gone astray meets nothing of ours. fd: a file to
+       share with other processes, or -1. */
+    static char *z3f_map_arena(uint64_t size, int fd) {
         char *p = (char *)mmap(0, size + 2ull * Z3F_MOAT, PROT_NONE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == (char *)MAP_FAILED)
             return 0;
-        if (mprotect(p + Z3F_MOAT, size, PROT_READ | PROT_WRITE)) {
+        if (fd < 0 ? mprotect(p + Z3F_MOAT, size, PROT_READ | PROT_WRITE)
+                   : mmap(p + Z3F_MOAT, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                          fd, 0) == MAP_FAILED) {
             munmap(p, size + 2ull * Z3F_MOAT);
             return 0;
         }
@@ -29,9 +33,19 @@ cdef extern from *:
     static uint64_t z3f_module(void) { return (uint64_t)&__ehdr_start; }
     """
     const char *BUILD_ "Z3F_BUILD"
-    char *map_arena "z3f_map_arena"(u64 size) noexcept nogil
+    char *map_arena "z3f_map_arena"(u64 size, int fd) noexcept nogil
     void unmap_arena "z3f_unmap_arena"(char *base, u64 size) noexcept nogil
     u64 module_base "z3f_module"() noexcept nogil
+
+cdef extern from "sim/remote.h":
+    cdef struct remote_locks:
+        void (*lock)(u32 *word, int lock_class) noexcept nogil
+        bint (*trylock)(u32 *word, int lock_class) noexcept nogil
+        void (*unlock)(u32 *word) noexcept nogil
+        void (*read_lock)(u32 *word, int lock_class) noexcept nogil
+        void (*read_unlock)(u32 *word) noexcept nogil
+        void (*write_lock)(u32 *word, int lock_class) noexcept nogil
+        void (*write_unlock)(u32 *word) noexcept nogil
 
 cdef extern from "sim/sim.h":
     cdef enum:
@@ -63,6 +77,7 @@ cdef extern from "sim/sim.h":
         u8 daemon
         u8 mortal
         u8 state
+        u8 kind
         u32 index
         u32 program_at
         u64 accesses
@@ -79,8 +94,14 @@ cdef extern from "sim/sim.h":
         void **current
         u32 *me
         int (*audit)() noexcept nogil
+        bint (*replace)(u32) noexcept nogil
+        const remote_locks *locks
     cdef struct sim_t "sim":
+        u64 window
         char *base
+        u64 arena_size
+        sim_task_t *running
+        bint proxies
         bint races
         bint every_access
         bint coverage_on
@@ -175,6 +196,7 @@ cdef extern from "sim/sim.h":
     int sim_enter() noexcept nogil
     void sim_leave() noexcept nogil
     void sim_run_alone(u32 task) noexcept nogil
+    bint sim_can_go(const sim_task_t *t) noexcept nogil
     void sim_image(u32 context_bytes) noexcept nogil
     int sim_explore(u64 executions, u64 nanoseconds) noexcept nogil
     void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock,
@@ -194,8 +216,8 @@ cdef const instruction_t *sim_program[SIM_TASKS]
 cdef Simulator running_simulator = None
 
 BUILD = BUILD_.decode()             # of the sources, as setup.py hashes them
-STOPS = ("executions", "time", "exhausted", "found", "lost")
-ENDINGS = ("none", "done", "verdict", "steps", "pruned", "lost")
+STOPS = ("executions", "time", "exhausted", "found", "lost", "process")
+ENDINGS = ("none", "done", "verdict", "steps", "pruned", "lost", "process")
 
 
 cdef void run_actor(u32 index) noexcept nogil:
@@ -256,8 +278,10 @@ cdef class Simulator:
     cdef dict faults
     cdef u32 deaths
 
-    def __cinit__(self, dict geometry, dict config, bytes setup, list actors, bytes finish):
-        """actors: (program, cpu, daemon, kworker: 0, 1 compaction, 2 release, mortal)."""
+    def __cinit__(self, dict geometry, dict config, bytes setup, list actors, bytes finish,
+                  int fd=-1):
+        """actors: (program, cpu, daemon, kworker: 0, 1 compaction, 2 release, mortal). fd: an
+        empty memory file for the arena, where other processes are to map it too."""
         global running_simulator
         if running_simulator is not None:
             raise RuntimeError("this process has a simulator already: close it first")
@@ -266,7 +290,9 @@ cdef class Simulator:
             raise ValueError(f"{self.nr} actors: there may be {SIM_TASKS - 2}")
         geometry = dict(geometry, tasks=self.nr + 2, ring=0)
         self.size = arena_size(geometry)
-        self.base = map_arena(self.size)
+        if fd >= 0:
+            os_ftruncate(fd, self.size)
+        self.base = map_arena(self.size, fd)
         if self.base == NULL:
             raise MemoryError("no memory for the arena")
         self.open = True

@@ -1,6 +1,7 @@
 /* Many executions, one after the other, from the image that set-up left: until something is
  * found, or the strategy has seen all, or the budget is used up. */
 #include "sim.h"
+#include "remote.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -119,6 +120,10 @@ int sim_explore(u64 executions, u64 nanoseconds)
             break;
         }
         reset();
+        if (unlikely(sim.proxies) && !remote_complete()) {
+            why = STOP_PROCESS;
+            break;
+        }
         sim.rng = sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1;
         sim.order_edge = 0;
         sim.hash = 0;
@@ -139,6 +144,10 @@ int sim_explore(u64 executions, u64 nanoseconds)
         }
         if (sim.ending == END_REPLAY_LOST) {
             why = STOP_LOST;
+            break;
+        }
+        if (sim.ending == END_PROCESS) {
+            why = STOP_PROCESS;
             break;
         }
     }

@@ -4,7 +4,7 @@
 # the live world, one task at a time. Where in the subject an operation is, is the address that
 # they return to: those of spinlocks are inlined into the subject, the others never are.
 
-cdef extern from "sim/sim.h":
+cdef extern from "sim/remote.h":
     """
     static inline int z3f_simulated(void) {
         uint64_t window;
@@ -12,6 +12,7 @@ cdef extern from "sim/sim.h":
         return window != 0;
     }
     #define z3f_in_sim() __builtin_expect(z3f_simulated(), 1)
+    #define z3f_stays() (sim.remote == REMOTE_REAL)
     #define z3f_here() ((uint64_t)__builtin_return_address(0) - sim.module)
     /* The interpreter tells where it is, at each instruction. Further than ever is progress. */
     static inline void z3f_progress(uint32_t at) {
@@ -68,6 +69,7 @@ cdef extern from "sim/sim.h":
     bint gate_holds "sim_holds"(u32 *lock) noexcept nogil
     void gate_enter "sim_op_enter"() noexcept nogil
     void gate_left "sim_op_left"() noexcept nogil
+    bint gate_stays "z3f_stays"() noexcept nogil    # shown to a debugger: a wait does not end
     u32 history_invoke "sim_history_invoke"(u32 object, bint write, u64 value) noexcept nogil
     void history_respond "linear_respond"(u32 operation, u64 value) noexcept nogil
     void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,

@@ -3,6 +3,7 @@
  *
  * An access outside the window costs one comparison; the window is empty while nobody runs. */
 #include "sim.h"
+#include "remote.h"
 
 #include <string.h>
 
@@ -32,6 +33,10 @@ static void plain_access(u64 offset, u32 size, bool write, u64 pc)
 {
     struct sim_task *t = sim.running;
 
+    if (unlikely(sim.remote)) {
+        remote_access(CALL_PLAIN, offset, size, write, 0, pc, NULL);
+        return;
+    }
     if (unlikely((++t->accesses & 0xfffff) == 0))
         sim_runaway();
     if (unlikely(t->known_race)) {
@@ -94,6 +99,10 @@ static void range_access(u64 offset, u64 size, bool write, u64 pc)
 {
     struct sim_task *t = sim.running;
 
+    if (unlikely(sim.remote)) {
+        remote_access(CALL_RANGE, offset, size, write, 0, pc, NULL);
+        return;
+    }
     t->accesses++;
     if (is_point(pc))
         sim_point(write ? POINT_STORE : POINT_LOAD, offset, (u32)size, write, 0, pc);
@@ -156,6 +165,10 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     struct sim_task *t = sim.running;
     bool write = kind != POINT_LOAD;
 
+    if (unlikely(sim.remote)) {
+        remote_access(CALL_ATOMIC, offset, size, kind, order, pc, expected);
+        return;
+    }
     t->accesses++;
     if (kind == POINT_RMW || is_point(pc))
         sim_point(kind, offset, size, write, 0, pc);
@@ -254,3 +267,19 @@ HOOK void __tsan_atomic_thread_fence(int order);
 HOOK void __tsan_atomic_signal_fence(int order);
 HOOK void __tsan_atomic_thread_fence(int order) { (void)order; __atomic_thread_fence(5); }
 HOOK void __tsan_atomic_signal_fence(int order) { (void)order; }
+
+/* A process asks its proxy. */
+void hook_plain(u64 offset, u32 size, bool write, u64 pc)
+{
+    plain_access(offset, size, write, pc);
+}
+
+void hook_range(u64 offset, u64 size, bool write, u64 pc)
+{
+    range_access(offset, size, write, pc);
+}
+
+void hook_atomic(u64 offset, u32 size, int kind, int order, u64 pc, const u64 *expected)
+{
+    atomic_access(offset, size, kind, order, pc, expected);
+}

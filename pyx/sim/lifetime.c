@@ -1,6 +1,7 @@
 /* Which frames and slots objects are alive, and where the payload that a task works on ends:
  * an access to what was freed, or outside the object it belongs to, is a verdict at its line. */
 #include "sim.h"
+#include "remote.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,11 @@ void lifetime_frame(u64 offset, bool live)
 {
     if (!sim.window)
         return;
+    if (unlikely(sim.remote)) {
+        remote_ask(&(struct remote_call){ .what = CALL_LIFE_FRAME, .object = offset,
+                                          .write = live });
+        return;
+    }
     change(&life[offset >> 12], live ? LIFE_FRAME : LIFE_FREED_FRAME);
     if (unlikely(sim.recording > 1))
         trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE);
@@ -66,6 +72,11 @@ void lifetime_slots(u64 offset, bool live)
 {
     if (!sim.window)
         return;
+    if (unlikely(sim.remote)) {
+        remote_ask(&(struct remote_call){ .what = CALL_LIFE_SLOTS, .object = offset,
+                                          .write = live });
+        return;
+    }
     change(&slots_dead[(offset - sim.slots) / SLOTS_SIZE], !live);
     if (unlikely(sim.recording > 1))
         trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE);

@@ -3,6 +3,7 @@
  * Histories of one execution are short; the search is over sets of operations, remembered, one
  * object at a time (the property is compositional, Herlihy and Wing 1990). */
 #include "sim.h"
+#include "remote.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,11 @@ void linear_respond(u32 operation, u64 value)
 {
     if (operation >= MOST)
         return;
+    if (unlikely(sim.remote)) {
+        remote_ask(&(struct remote_call){ .what = CALL_RESPOND, .number = operation,
+                                          .value = value });
+        return;
+    }
     history[operation].ended = ++clock_;
     if (!history[operation].write)
         history[operation].value = value;

@@ -1,6 +1,7 @@
 /* Locks and waits of the sim world: the words are the live world's, the waiting is the
  * scheduler's. A task that waits is not enabled until it can go on; a try never waits. */
 #include "sim.h"
+#include "remote.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,10 +22,12 @@ static inline u32 word_at(u64 offset)
     return *(u32 *)(sim.base + offset);
 }
 
+/* An actor that is a process does it itself, when its proxy lets it go on. */
 static inline void set_word(u64 offset, u32 value)
 {
     undo_word(offset, 4);
-    *(u32 *)(sim.base + offset) = value;
+    if (likely(!sim.proxies) || sim.alone)
+        *(u32 *)(sim.base + offset) = value;
 }
 
 /* An owner that no task can be: the word is not a lock's any more. Let whoever wants it go on,
@@ -129,11 +132,9 @@ static inline void check_word(u64 offset, u64 pc, const char *where)
         bad_word(offset, pc, where);
 }
 
-void sim_gate_lock(u32 *lock, int lock_class)
+static inline __attribute__((always_inline)) void lock_at(u64 offset, int lock_class, u64 pc)
 {
     struct sim_task *t = step();
-    u64 offset = offset_of(lock);
-    u64 pc = HERE;
 
     if (unlikely((word_at(offset) & OWNER_MASK) == t->index + 1))
         sim_fail(V_DEADLOCK, "spin_lock", 0, 0, offset, pc,
@@ -148,10 +149,22 @@ void sim_gate_lock(u32 *lock, int lock_class)
     sim_note_held(offset, class_of(offset, lock_class), pc);
 }
 
-static inline bool trylock(u32 *lock, int lock_class, bool may_fail, u64 pc)
+void sim_gate_lock(u32 *lock, int lock_class)
+{
+    if (unlikely(sim.remote))
+        remote_lock(CALL_LOCK, lock, lock_class, HERE);
+    else
+        lock_at(offset_of(lock), lock_class, HERE);
+}
+
+void sim_lock_at(u64 offset, int lock_class, u64 pc)
+{
+    lock_at(offset, lock_class, pc);
+}
+
+static inline bool trylock_at(u64 offset, int lock_class, bool may_fail, u64 pc)
 {
     struct sim_task *t = step();
-    u64 offset = offset_of(lock);
 
     sim_point(POINT_TRYLOCK, offset, 4, true, 0, pc);
     check_life(offset, pc);
@@ -171,19 +184,26 @@ static inline bool trylock(u32 *lock, int lock_class, bool may_fail, u64 pc)
 /* As the live world's: it may fail for no reason, if failures are injected. */
 bool sim_gate_trylock(u32 *lock, int lock_class)
 {
-    return trylock(lock, lock_class, true, HERE);
+    if (unlikely(sim.remote))
+        return remote_trylock(lock, lock_class, true, HERE);
+    return trylock_at(offset_of(lock), lock_class, true, HERE);
 }
 
 bool sim_gate_trylock_bare(u32 *lock, int lock_class)
 {
-    return trylock(lock, lock_class, false, HERE);
+    if (unlikely(sim.remote))
+        return remote_trylock(lock, lock_class, false, HERE);
+    return trylock_at(offset_of(lock), lock_class, false, HERE);
 }
 
-void sim_gate_unlock(u32 *lock)
+bool sim_trylock_at(u64 offset, int lock_class, bool may_fail, u64 pc)
+{
+    return trylock_at(offset, lock_class, may_fail, pc);
+}
+
+static inline __attribute__((always_inline)) void unlock_at(u64 offset, u64 pc)
 {
     struct sim_task *t = step();
-    u64 offset = offset_of(lock);
-    u64 pc = HERE;
     char text[120];
 
     sim_point(POINT_UNLOCK, offset, 4, true, 0, pc);
@@ -199,10 +219,27 @@ void sim_gate_unlock(u32 *lock)
     sim_note_let_go(offset);
 }
 
+void sim_gate_unlock(u32 *lock)
+{
+    if (unlikely(sim.remote))
+        remote_lock(CALL_UNLOCK, lock, 0, HERE);
+    else
+        unlock_at(offset_of(lock), HERE);
+}
+
+void sim_unlock_at(u64 offset, u64 pc)
+{
+    unlock_at(offset, pc);
+}
+
 void sim_read_lock(u32 *lock, int lock_class, u64 pc)
 {
     u64 offset = offset_of(lock);
 
+    if (unlikely(sim.remote)) {
+        remote_lock(CALL_READ_LOCK, lock, lock_class, pc);
+        return;
+    }
     step();
     if (sim.running->nr_held)
         lock_order_acquired(sim.running, class_of(offset, lock_class), pc);
@@ -218,6 +255,10 @@ void sim_read_unlock(u32 *lock, u64 pc)
 {
     u64 offset = offset_of(lock);
 
+    if (unlikely(sim.remote)) {
+        remote_lock(CALL_READ_UNLOCK, lock, 0, pc);
+        return;
+    }
     step();
     sim_point(POINT_READ_UNLOCK, offset, 4, true, 0, pc);
     check_life(offset, pc);
@@ -232,9 +273,14 @@ void sim_read_unlock(u32 *lock, u64 pc)
 
 void sim_write_lock(u32 *lock, int lock_class, u64 pc)
 {
-    struct sim_task *t = step();
+    struct sim_task *t;
     u64 offset = offset_of(lock);
 
+    if (unlikely(sim.remote)) {
+        remote_lock(CALL_WRITE_LOCK, lock, lock_class, pc);
+        return;
+    }
+    t = step();
     for (u32 i = 0; i < t->nr_held; i++)
         if (t->held[i] == offset)
             sim_fail(V_DEADLOCK, "write_lock", 0, 0, offset, pc,
@@ -251,9 +297,14 @@ void sim_write_lock(u32 *lock, int lock_class, u64 pc)
 
 void sim_write_unlock(u32 *lock, u64 pc)
 {
-    struct sim_task *t = step();
+    struct sim_task *t;
     u64 offset = offset_of(lock);
 
+    if (unlikely(sim.remote)) {
+        remote_lock(CALL_WRITE_UNLOCK, lock, 0, pc);
+        return;
+    }
+    t = step();
     sim_point(POINT_UNLOCK, offset, 4, true, 0, pc);
     if (word_at(offset) != t->index + 1)
         sim_fail(V_LOCK_MISUSE, "write_unlock", 0, 0, offset, pc,
@@ -267,18 +318,30 @@ void sim_write_unlock(u32 *lock, u64 pc)
 /* A failed try is made again: nothing changes before the lock is free. */
 void sim_wait_free(u32 *lock, u64 pc)
 {
+    if (unlikely(sim.remote)) {
+        remote_wait(CALL_WAIT_FREE, lock, 4, 0, pc);
+        return;
+    }
     step();
     sim_point(POINT_FREE, offset_of(lock), 4, false, 0, pc);
 }
 
 void sim_wait_change(void *word, u32 size, u64 seen, u64 pc)
 {
+    if (unlikely(sim.remote)) {
+        remote_wait(CALL_WAIT_CHANGE, word, size, seen, pc);
+        return;
+    }
     step();
     sim_point(POINT_CHANGE, offset_of(word), size, false, seen, pc);
 }
 
 void sim_wait_equal(void *word, u32 size, u64 value, u64 pc)
 {
+    if (unlikely(sim.remote)) {
+        remote_wait(CALL_WAIT_EQUAL, word, size, value, pc);
+        return;
+    }
     step();
     sim_point(POINT_EQUAL, offset_of(word), size, false, value, pc);
     if (sim.races)
@@ -288,8 +351,11 @@ void sim_wait_equal(void *word, u32 size, u64 value, u64 pc)
 /* Until an item is queued; false: none can come any more. */
 bool sim_wait_work(void *list_head, u64 pc)
 {
-    struct sim_task *t = step();
+    struct sim_task *t;
 
+    if (unlikely(sim.remote))
+        return remote_wait(CALL_WAIT_WORK, list_head, 8, 0, pc);
+    t = step();
     t->woken = 0;
     sim_point(POINT_WORK, offset_of(list_head), 8, false, 0, pc);
     return has_item(offset_of(list_head));
@@ -297,6 +363,10 @@ bool sim_wait_work(void *list_head, u64 pc)
 
 void sim_yield(u64 pc)
 {
+    if (unlikely(sim.remote)) {
+        remote_ask(&(struct remote_call){ .what = CALL_YIELD, .pc = pc });
+        return;
+    }
     step();
     sim_point(POINT_YIELD, 0, 0, false, 0, pc);
 }
@@ -311,6 +381,9 @@ void sim_gate_yield(void) { sim_yield(HERE); }
 
 bool sim_gate_should_fail(int fault)
 {
+    if (unlikely(sim.remote))
+        return sim.window && remote_ask(&(struct remote_call){ .what = CALL_FAULT,
+                                                               .number = (u32)fault, .pc = HERE });
     return sim.window && sim_decide((u32)fault, HERE);
 }
 
@@ -331,7 +404,11 @@ void sim_look_again(void)
 /* It is about to be written to while nobody looks: the next execution needs it as it was. */
 void sim_remember(u64 *word)
 {
-    if (sim.window || window_kept)
+    if (!sim.window && !window_kept)
+        return;
+    if (unlikely(sim.remote))
+        remote_ask(&(struct remote_call){ .what = CALL_REMEMBER, .object = offset_of(word) });
+    else
         undo_word(offset_of(word), 8);
 }
 
@@ -359,11 +436,16 @@ void sim_payload_end(void)
 
 u32 sim_history_invoke(u32 object, bool write, u64 value)
 {
+    if (unlikely(sim.remote) && sim.window)
+        return (u32)remote_ask(&(struct remote_call){ .what = CALL_INVOKE, .number = object,
+                                                      .write = write, .value = value });
     return sim.window ? linear_invoke(sim.running->index, object, write, value) : ~0u;
 }
 
 void sim_leave_operation(void)
 {
+    if (sim.remote == REMOTE_GATED)
+        remote_ask(&(struct remote_call){ .what = CALL_LEAVES });
     if (sim.running && sim_in_fiber())
         sim_end(END_VERDICT);
 }
@@ -375,11 +457,20 @@ void sim_poison(void *p, int byte, u64 size)
     u64 offset = offset_of(p);
 
     if (sim.window && offset < sim.window) {
-        undo_range(offset, size);
-        if (sim.races)
-            race_range(offset, size < 128 ? size : 128, true, HERE);
+        if (unlikely(sim.remote))
+            remote_ask(&(struct remote_call){ .what = CALL_POISON, .object = offset,
+                                              .size = size, .pc = HERE });
+        else
+            sim_poisoned(offset, size, HERE);
     }
     memset(p, byte, size);
+}
+
+void sim_poisoned(u64 offset, u64 size, u64 pc)
+{
+    undo_range(offset, size);
+    if (sim.races)
+        race_range(offset, size < 128 ? size : 128, true, pc);
 }
 
 /* --- what a task holds --- */
@@ -390,6 +481,8 @@ bool sim_holds(u32 *lock)
 {
     u32 offset = (u32)offset_of(lock);
 
+    if (unlikely(sim.remote))
+        return remote_ask(&(struct remote_call){ .what = CALL_HOLDS, .object = offset });
     for (u32 i = 0; i < sim.running->nr_held; i++)
         if (sim.running->held[i] == offset)
             return true;
@@ -398,38 +491,65 @@ bool sim_holds(u32 *lock)
 
 void sim_might_sleep(const char *where, u32 preempt_count)
 {
+    if (unlikely(sim.remote))
+        remote_sleeps(where, preempt_count, HERE);
+    else
+        sim_might_sleep_at(where, preempt_count, HERE);
+}
+
+void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc)
+{
     const struct sim_task *t = sim.running;
     char text[160];
 
     if (preempt_count)
-        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, 0, HERE,
+        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, 0, pc,
                  "may sleep, but the caller declared that it must not");
     for (u32 i = 0; i < t->nr_held; i++) {
         if (t->held_class[i] == LC_PG)
             continue;                   /* PG_locked sleeps itself */
         snprintf(text, sizeof(text), "may sleep with the spinlock 0x%x held", t->held[i]);
-        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, t->held[i], HERE, text);
+        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, t->held[i], pc, text);
     }
 }
 
 void sim_no_locks_in(u64 start, u64 size)
 {
+    if (unlikely(sim.remote))
+        remote_ask(&(struct remote_call){ .what = CALL_NO_LOCKS_IN, .object = start,
+                                          .size = size, .pc = HERE });
+    else
+        sim_no_locks_in_at(start, size, HERE);
+}
+
+void sim_no_locks_in_at(u64 start, u64 size, u64 pc)
+{
     const struct sim_task *t = sim.running;
 
     for (u32 i = 0; i < t->nr_held; i++)
         if (t->held[i] >= start && t->held[i] < start + size)
-            sim_fail(V_LOCK_MISUSE, "check_no_locks_in", 0, 0, t->held[i], HERE,
+            sim_fail(V_LOCK_MISUSE, "check_no_locks_in", 0, 0, t->held[i], pc,
                      "memory is freed with a lock held in it");
 }
 
 void sim_op_enter(void)
 {
-    if (sim.window)
+    if (unlikely(sim.remote) && sim.window)
+        remote_ask(&(struct remote_call){ .what = CALL_ENTERS });
+    else if (sim.window)
         sim.running->held_before = sim.running->nr_held;
 }
 
 /* Locks that the program itself took before stay held; those of the operation must be gone. */
 void sim_op_left(void)
+{
+    if (unlikely(sim.remote))
+        remote_ask(&(struct remote_call){ .what = CALL_LEFT, .pc = HERE });
+    else
+        sim_op_left_at(HERE);
+}
+
+void sim_op_left_at(u64 pc)
 {
     const struct sim_task *t = sim.running;
     char text[120];
@@ -438,5 +558,5 @@ void sim_op_left(void)
         return;
     snprintf(text, sizeof(text), "an operation returned with %u locks held, the last is 0x%x",
              t->nr_held - t->held_before, t->held[t->nr_held - 1]);
-    sim_fail(V_LOCK_MISUSE, "op_leave", 0, 0, t->held[t->nr_held - 1], HERE, text);
+    sim_fail(V_LOCK_MISUSE, "op_leave", 0, 0, t->held[t->nr_held - 1], pc, text);
 }

@@ -8,6 +8,7 @@
  * of these are points: a schedule written in clocks means the same execution for any
  * granularity. */
 #include "sim.h"
+#include "remote.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -87,6 +88,8 @@ static void report(int kind, const char *where, u64 page, u64 handle, u64 lock, 
 void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
               const char *text)
 {
+    if (sim.remote)
+        remote_fail(kind, where, page, handle, lock, pc, text);
     report(kind, where, page, handle, lock, pc, text);
     sim_end(END_VERDICT);
 }
@@ -347,6 +350,8 @@ static void die_here(struct sim_task *t)
     take(t->index, t->accesses, DECIDE_DIE, 0);
     if (sim.recording)
         trace_event(EVENT_DIE, 0, 0, t->pc);
+    if (sim.proxies)
+        remote_kill(t->index);
     t->state = TASK_KILLED;
     sim_set_ready(t->index, READY_NOT);
     next = sim_choose(t);
@@ -469,7 +474,7 @@ void sim_execute(void)
 
 bool sim_in_fiber(void)
 {
-    return in_fiber;
+    return in_fiber || sim.remote == REMOTE_GATED;
 }
 
 /* --- a wild address --- */
@@ -481,7 +486,7 @@ static stack_t outer_stack;
 static void on_crash(int signal, siginfo_t *info, void *context)
 {
     (void)context;
-    if (!in_fiber) {                    /* not the subject's */
+    if (!sim_in_fiber()) {              /* not the subject's */
         sigaction(SIGSEGV, &before_segv, NULL);
         sigaction(SIGBUS, &before_bus, NULL);
         return;
@@ -500,6 +505,8 @@ static void crashed(int signal, void *address)
                  signal, (long long)((char *)address - sim.base));
     else
         snprintf(text, sizeof(text), "signal %d: the subject followed a wild address", signal);
+    if (sim.remote)
+        remote_fail(V_CRASH, "signal", 0, 0, 0, 0, text);
     report(V_CRASH, "signal", 0, 0, 0, sim.running->pc, text);
     sim.ending = END_VERDICT;
     /* Leaves the signal stack for good: SA_NODEFER, and the next signal starts it anew. */

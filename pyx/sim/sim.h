@@ -62,6 +62,7 @@ enum ending {
     END_STEPS,                  /* the step limit */
     END_PRUNED,                 /* the strategy gave this execution up: nothing new in it */
     END_REPLAY_LOST,            /* a replay asks for what cannot be done here */
+    END_PROCESS,                /* a process of an actor died by itself, or hangs (remote.c) */
 };
 
 enum ready { READY_NOT, READY, READY_MAYBE };   /* maybe: sim_can_go() tells */
@@ -125,6 +126,8 @@ struct sim_host {
     void **current;                     /* its variables that name the current task */
     u32 *me;
     int (*audit)(void);                 /* how much is wrong; tells the first by sim_report */
+    bool (*replace)(u32 index);         /* a killed actor's process by a new one */
+    const struct remote_locks *locks;   /* the live world's, for actors that are processes */
 };
 
 struct strategy {
@@ -152,6 +155,8 @@ struct sim {
     bool every_access;          /* each access is a point */
     bool coverage_on;
     u8 recording;               /* keep events; 2: with stacks */
+    u8 remote;                  /* this process is an actor of another's execution: enum remote */
+    bool proxies;               /* the actors are other processes; here are their proxies */
     u32 nr_promoted;
     u32 nr_tasks;               /* actors; then set-up and finish */
     u32 steps, max_steps;
@@ -245,7 +250,7 @@ void sim_reads(const void *p, u64 size);
 void sim_writes(const void *p, u64 size);
 
 /* explore.c */
-enum stop { STOP_EXECUTIONS, STOP_TIME, STOP_EXHAUSTED, STOP_FOUND, STOP_LOST };
+enum stop { STOP_EXECUTIONS, STOP_TIME, STOP_EXHAUSTED, STOP_FOUND, STOP_LOST, STOP_PROCESS };
 int sim_explore(u64 executions, u64 nanoseconds);
 void sim_image(u32 context_bytes);
 struct sim_totals {
@@ -270,6 +275,18 @@ void sim_yield(u64 pc);
 void sim_note_held(u64 offset, int lock_class, u64 pc);
 void sim_note_let_go(u64 offset);
 bool sim_can_go(const struct sim_task *t);
+
+/* The same with the place told: what a proxy does for its process (remote.c). */
+void sim_lock_at(u64 offset, int lock_class, u64 pc);
+bool sim_trylock_at(u64 offset, int lock_class, bool may_fail, u64 pc);
+void sim_unlock_at(u64 offset, u64 pc);
+void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc);
+void sim_no_locks_in_at(u64 start, u64 size, u64 pc);
+void sim_op_left_at(u64 pc);
+void sim_poisoned(u64 offset, u64 size, u64 pc);
+void hook_plain(u64 offset, u32 size, bool write, u64 pc);
+void hook_range(u64 offset, u64 size, bool write, u64 pc);
+void hook_atomic(u64 offset, u32 size, int kind, int order, u64 pc, const u64 *expected);
 
 /* lock_order.c */
 void lock_order_acquired(struct sim_task *t, int lock_class, u64 pc);

@@ -46,6 +46,7 @@ cdef extern from *:
     bint gate_holds "z3f_no"(u32 *lock) noexcept nogil
     void gate_enter "z3f_nothing"() noexcept nogil
     void gate_left "z3f_nothing"() noexcept nogil
+    bint gate_stays "z3f_no"() noexcept nogil
     u32 history_invoke "z3f_no"(u32 object, bint write, u64 value) noexcept nogil
     void history_respond "z3f_unused"(u32 operation, u64 value) noexcept nogil
 

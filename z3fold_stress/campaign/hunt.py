@@ -11,7 +11,7 @@ from z3fold_stress.campaign.crew import CrewError, run_jobs
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.benign import seen_races
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
-from z3fold_stress.explore.portfolio import arms_of
+from z3fold_stress.explore.portfolio import Arm, arms_of
 from z3fold_stress.explore.world import MAX_STEPS, World
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.finding import make_finding
@@ -80,10 +80,14 @@ def explore_one(
     scenario: Scenario,
     settings: HuntSettings,
     tell: Callable[[Exploration], None] | None = None,
+    *,
+    world_of: Callable[..., World] = World,
+    arms: tuple[Arm, ...] = (),
 ) -> Trail:
-    """Explore one scenario here, and make findings of what is met."""
+    """Explore one scenario here, and make findings of what is met. ``arms``: instead of those
+    that the strategy's name stands for."""
     design = resolve(settings.design)
-    with World(
+    with world_of(
         scenario,
         design,
         races=settings.races,
@@ -92,7 +96,7 @@ def explore_one(
     ) as world:
         tally = explore_world(
             world,
-            arms_of(settings.strategy, settings.bound),
+            arms or arms_of(settings.strategy, settings.bound),
             budget=Budget(settings.executions, settings.seconds),
             seed=settings.seed,
             most=settings.most,
@@ -104,9 +108,10 @@ def explore_one(
             trail.status = "setup-failed"
             return trail
         trail.benign = [str(race) for race in seen_races(world)]
-        for found in tally.found:
-            finding, _ = make_finding(world, found, seed=settings.seed)
-            trail.findings.append(finding.to_json())
+        with world.by_coroutines():
+            for found in tally.found:
+                finding, _ = make_finding(world, found, seed=settings.seed)
+                trail.findings.append(finding.to_json())
     return trail
 
 

@@ -63,6 +63,7 @@ def _lines(f: dict[str, Any]) -> list[str]:
         ("z3fold: alloc, free, map, migrate; races, audit", "z3fold"),
     ):
         lines.append(f"  {title:<50}{f[f'explore_{name}_per_s']:>12,}")
+    lines.append(f"  {'two tasks, two locks, as real processes':<50}{f['explore_live_per_s']:>12,}")
     if f["load_before"] > f["cpus"] / 2:
         lines += ["", f"The machine was busy (load {f['load_before']}): these figures are too bad."]
     return lines

@@ -12,6 +12,7 @@ import click
 from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.hunt import Hunt, HuntSettings, Trail, explore_one, hunt
 from z3fold_stress.cli import options
+from z3fold_stress.cli.live import live_failed
 from z3fold_stress.cli.saving import save_findings
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
@@ -20,6 +21,8 @@ from z3fold_stress.explore.explorer import Budget, Exploration, Status
 from z3fold_stress.explore.portfolio import STRATEGIES, arms_of
 from z3fold_stress.explore.world import MAX_STEPS
 from z3fold_stress.findings import Finding
+from z3fold_stress.live.explore import explore_live, live_arms
+from z3fold_stress.live.world import LiveError
 from z3fold_stress.scenario import Scenario, all_scenarios, load
 
 __all__ = ["explore", "hunt_command"]
@@ -64,6 +67,7 @@ def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool
     show_default=True,
     help="Of one execution.",
 )
+@click.option("--live", is_flag=True, help="By real processes, which take turns: random, pct.")
 @options.out
 @options.no_save
 @store_options
@@ -82,6 +86,7 @@ def explore(
     every_access: bool,
     no_races: bool,
     max_steps: int,
+    live: bool,
     out: Path | None,
     no_save: bool,
     store: Path | None,
@@ -93,7 +98,7 @@ def explore(
     The exhaustive strategies (dfs, delay, dpor) end when they have seen all that they promise,
     unless a limit is given.  Exit status: 0 nothing found, 1 found, 2 bad usage, 4 inconclusive.
     """
-    arms = arms_of(strategy, bound)
+    arms = live_arms(strategy, bound) if live else arms_of(strategy, bound)
     if executions is None and seconds is None:
         seconds = 10.0 if not all(arm.exhaustive for arm in arms) else 3600.0
     Budget(executions, seconds)  # refused before anything is said
@@ -117,7 +122,11 @@ def explore(
         )
         if not as_json:
             click.echo(f"{scenario.name}, design {settings.design}, seed {first_seed}")
-        trail = explore_one(scenario, settings, None if as_json else _ticker())
+        try:
+            explore_it = explore_live if live else explore_one
+            trail = explore_it(scenario, settings, None if as_json else _ticker())
+        except LiveError as error:
+            sys.exit(live_failed(error))
         trails.append(trail)
         fresh = [Finding.from_json(value) for value in trail.findings]
         findings += fresh

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,9 +13,9 @@ from z3fold_stress.cli import options
 from z3fold_stress.cli.saving import finding_report, save_finding
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.errors import SettingsError
-from z3fold_stress.findings import load_finding, replay, shrink
+from z3fold_stress.findings import Finding, Replayed, load_finding, replay, shrink
 from z3fold_stress.findings.replay import Policy, Result
-from z3fold_stress.scenario import load
+from z3fold_stress.scenario import Scenario, load
 
 __all__ = ["replay_command", "report_command", "shrink_command"]
 
@@ -37,14 +38,31 @@ TOLD = {
     help="Where the schedule does not fit: refuse, or go on with the default choice.",
 )
 @click.option("--quiet", is_flag=True, help="Without the report.")
+@click.option("--live", is_flag=True, help="By real processes as well, which take turns.")
+@click.option(
+    "--hold",
+    type=click.FloatRange(0, 86_400),
+    default=None,
+    help="--live: seconds that deadlocked processes stay, for a debugger.  [default: 0]",
+)
 @options.json_only
 def replay_command(
-    finding: str, scenario: str | None, policy: str, quiet: bool, as_json: bool
+    finding: str,
+    scenario: str | None,
+    policy: str,
+    quiet: bool,
+    live: bool,
+    hold: float | None,
+    as_json: bool,
 ) -> None:
     """Do FINDING again: a file, or a line zs1:...
 
-    Exit status: 1 it fails as before, 2 bad usage or input, 4 it does not.
+    With --live the actors are processes on one arena: the same events, and a deadlock that a
+    debugger can look at.  Exit status: 1 it fails as before, 2 bad usage or input, 3 a process
+    failed by itself, 4 it does not fail as before.
     """
+    if hold is not None and not live:
+        raise SettingsError("--hold is for processes: add --live")
     it = load_finding(finding)
     against = None
     if scenario is not None:
@@ -52,28 +70,69 @@ def replay_command(
         if len(chosen) != 1:
             raise SettingsError(f"--scenario {scenario}: {len(chosen)} scenarios; name one")
         against = chosen[0]
+    if live:
+        sys.exit(replay_by_processes(it, finding, Policy(policy), against, hold, quiet, as_json))
     done = replay(it, policy=Policy(policy), scenario=against)
     if as_json:
-        told = {
-            "result": str(done.result),
-            "verdict": None if done.evidence.verdict is None else str(done.evidence.verdict),
-            "text": done.evidence.text,
-            "signature": done.evidence.signature,
-            "hash": f"{done.evidence.hash:016x}",
-            "expected_hash": it.hash,
-            "warnings": list(done.warnings),
-        }
-        click.echo(json.dumps(told, indent=1))
+        click.echo(json.dumps(_json_of(it, done), indent=1))
     else:
-        for warning in done.warnings:
-            click.echo(f"warning: {warning}", err=True)
-        click.echo(f"{TOLD[done.result]} (events {done.evidence.hash:016x})")
-        if done.result in (Result.IDENTICAL, Result.SAME_FAILURE) and not quiet:
-            saved = finding if not finding.startswith("zs1:") else ""
-            click.echo("\n" + finding_report(it, saved=saved))
-        elif done.evidence.verdict is not None and not quiet:
-            click.echo(f"{done.evidence.verdict}: {done.evidence.text}")
-    sys.exit(1 if done.result in (Result.IDENTICAL, Result.SAME_FAILURE) else 4)
+        _tell(it, finding, done, quiet)
+    sys.exit(_status_of(done))
+
+
+def replay_by_processes(
+    it: Finding,
+    finding: str,
+    policy: Policy,
+    against: Scenario | None,
+    hold: float | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """``replay --live``: the exit status, with all told."""
+    from z3fold_stress.cli.live import live_failed, tell_live
+    from z3fold_stress.live.replay import replay_live
+    from z3fold_stress.live.world import LiveError
+
+    simulated = replay(it, policy=policy, scenario=against)
+    if not as_json:
+        _tell(it, finding, simulated, quiet)
+        sys.stdout.flush()
+    try:
+        with replay_live(it, scenario=against, simulated=simulated) as done:
+            if as_json:
+                told = {**_json_of(it, simulated), "live": done.to_json()}
+                click.echo(json.dumps(told, indent=1))
+            return tell_live(done, hold or 0.0, quietly=as_json) or _status_of(simulated)
+    except LiveError as error:
+        return live_failed(error)
+
+
+def _status_of(done: Replayed) -> int:
+    return 1 if done.result in (Result.IDENTICAL, Result.SAME_FAILURE) else 4
+
+
+def _json_of(it: Finding, done: Replayed) -> dict[str, Any]:
+    return {
+        "result": str(done.result),
+        "verdict": None if done.evidence.verdict is None else str(done.evidence.verdict),
+        "text": done.evidence.text,
+        "signature": done.evidence.signature,
+        "hash": f"{done.evidence.hash:016x}",
+        "expected_hash": it.hash,
+        "warnings": list(done.warnings),
+    }
+
+
+def _tell(it: Finding, finding: str, done: Replayed, quiet: bool) -> None:
+    for warning in done.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{TOLD[done.result]} (events {done.evidence.hash:016x})")
+    if done.result in (Result.IDENTICAL, Result.SAME_FAILURE) and not quiet:
+        saved = finding if not finding.startswith("zs1:") else ""
+        click.echo("\n" + finding_report(it, saved=saved))
+    elif done.evidence.verdict is not None and not quiet:
+        click.echo(f"{done.evidence.verdict}: {done.evidence.text}")
 
 
 @click.command("shrink")

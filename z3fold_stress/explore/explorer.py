@@ -255,6 +255,8 @@ def _one_turn(
             if not turn.limited and not totals["limited"]:
                 tally.claims.append(arm.claim)
             break
+        if stop == "process":
+            raise world.trouble()
         if stop == "lost":
             raise RuntimeError(f"{arm.name}: an execution did not repeat its prefix")
         if stop == "time" and left is not None:

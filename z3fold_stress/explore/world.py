@@ -6,6 +6,8 @@ explore, and never judges.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +30,9 @@ MAX_STEPS = 20_000
 
 class World:
     """Context manager round one simulator; a process has one at a time."""
+
+    fd = -1
+    """Of the memory file for the arena, where other processes are to map it too."""
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class World:
                 for actor in self.compiled.actors
             ],
             self.compiled.finish,
+            self.fd,
         )
         try:
             self._prepare(coverage, every_access)
@@ -105,6 +111,15 @@ class World:
         """The name of a task of the engine, counted from 0."""
         names = [actor.name for actor in self.compiled.actors]
         return [*names, "setup", "finish", "audit"][min(task, len(names) + 2)]
+
+    @contextlib.contextmanager
+    def by_coroutines(self) -> Iterator[None]:
+        """Executions inside are done by coroutines here, as they are in any case."""
+        yield
+
+    def trouble(self) -> BaseException:
+        """Why executions cannot go on."""
+        return RuntimeError("an execution ended, and nobody knows why")
 
     @staticmethod
     def verdict(outcome: dict[str, Any]) -> Verdict | None:

@@ -1,0 +1,116 @@
+/* Actors that are processes: what a process and its proxy say to each other, in memory that both
+ * map. A process runs while it has the turn; it asks before each access and each operation that
+ * orders tasks, and goes on when its proxy, a task of the scheduler, answers. */
+#ifndef Z3F_REMOTE_H
+#define Z3F_REMOTE_H
+
+#include "sim.h"
+
+#pragma GCC visibility push(hidden)
+
+enum remote {
+    REMOTE_NO,
+    REMOTE_GATED,               /* runs its program, and asks at each step */
+    REMOTE_REAL,                /* asks nobody any more: waits as in the live world */
+};
+
+enum remote_command {
+    COMMAND_GO,                 /* here is the answer */
+    COMMAND_START,              /* the program, from its beginning; drop what is under way */
+    COMMAND_REAL,               /* wait by yourself from here on: nobody can go on */
+};
+
+enum remote_what {
+    CALL_NONE,                  /* it has started, and waits for its first command */
+    CALL_DONE,
+    CALL_PLAIN,
+    CALL_RANGE,
+    CALL_ATOMIC,
+    CALL_LOCK,
+    CALL_TRYLOCK,
+    CALL_UNLOCK,
+    CALL_READ_LOCK,
+    CALL_READ_UNLOCK,
+    CALL_WRITE_LOCK,
+    CALL_WRITE_UNLOCK,
+    CALL_WAIT_FREE,
+    CALL_WAIT_CHANGE,
+    CALL_WAIT_EQUAL,
+    CALL_WAIT_WORK,
+    CALL_YIELD,
+    CALL_FAULT,
+    CALL_REMEMBER,
+    CALL_INVOKE,
+    CALL_RESPOND,
+    CALL_POISON,
+    CALL_HOLDS,
+    CALL_SLEEPS,
+    CALL_NO_LOCKS_IN,
+    CALL_ENTERS,
+    CALL_LEFT,
+    CALL_LIFE_FRAME,
+    CALL_LIFE_SLOTS,
+    CALL_FAIL,                  /* a check failed: the verdict lies beside */
+    CALL_LEAVES,
+};
+
+struct remote_call {
+    u64 object, size, value, pc;
+    u32 what;
+    u32 number;                 /* lock class, failure, preempt count, object of a history */
+    u8 write, kind, order;      /* of an access */
+    u8 compares;                /* value is what a compare-and-swap expects */
+};
+
+enum turn { TURN_SCHEDULER, TURN_PROCESS };
+
+struct remote_slot {
+    u32 turn;                   /* enum turn; a futex */
+    u32 command;
+    u64 answer;
+    struct remote_call call;
+    /* what the interpreter and the client told of the task, since the call before */
+    u64 low, high;
+    u32 program_at, furthest;
+    u8 payload, known_race;
+    struct sim_verdict verdict;
+} __attribute__((aligned(64)));
+
+/* The live world's locks, as the host has them: a process takes them when it may. */
+struct remote_locks {
+    void (*lock)(u32 *word, int lock_class);
+    bool (*trylock)(u32 *word, int lock_class);
+    void (*unlock)(u32 *word);
+    void (*read_lock)(u32 *word, int lock_class);
+    void (*read_unlock)(u32 *word);
+    void (*write_lock)(u32 *word, int lock_class);
+    void (*write_unlock)(u32 *word);
+};
+
+/* in the process of an actor */
+_Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window);
+u64 remote_ask(const struct remote_call *call);
+void remote_access(u32 what, u64 offset, u64 size, int kind, int order, u64 pc,
+                   const u64 *expected);
+void remote_lock(u32 what, u32 *lock, int lock_class, u64 pc);
+bool remote_trylock(u32 *lock, int lock_class, bool may_fail, u64 pc);
+bool remote_wait(u32 what, void *word, u32 size, u64 value, u64 pc);
+void remote_sleeps(const char *where, u32 preempt_count, u64 pc);
+_Noreturn void remote_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
+                           const char *text);
+
+/* in the process of the scheduler */
+enum trouble { TROUBLE_NONE, TROUBLE_DIED, TROUBLE_HANGS, TROUBLE_NO_PROCESS };
+extern struct remote_trouble { u32 kind, index, program_at; } remote_trouble;
+extern u64 remote_patience;     /* nanoseconds that a process may run from one step to the next */
+void remote_begin(struct remote_slot *slots, void (*local)(u32 index));
+void remote_end(void);
+void remote_place(u32 index, int pid);
+void remote_body(u32 index);
+void remote_kill(u32 index);
+bool remote_complete(void);
+void remote_command(u32 index, u32 command);
+
+#pragma GCC visibility pop
+
+#endif
