@@ -148,8 +148,8 @@ def _play(arena: Arena, member: Member, function: Callable[..., None], args: Any
 
 def _label(item: pytest.Item, settings: Settings) -> str:
     """What /proc shows: the run, the worker, the test."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", item.name).strip("-")[:80]
-    return f"z3fold-stress-{settings.run}-{settings.worker or 'main'}-{name}"
+    label = f"z3fold-stress-{settings.run}-{settings.worker or 'main'}-{item.name}"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-")[:120]
 
 
 def set_up(request: pytest.FixtureRequest) -> Stage:
@@ -164,7 +164,8 @@ def set_up(request: pytest.FixtureRequest) -> Stage:
         settings = ArenaSettings.of(**said)
         return Stage(settings, _label(item, item.config.stash[KEY]))
     except (SettingsError, UnknownDesign, UnknownDefect, TypeError) as error:
-        pytest.fail(f"marker {MARKER}: {error}", pytrace=False)
+        why = str(error)
+    pytest.fail(f"marker {MARKER}: {why}", pytrace=False)
 
 
 def tear_down(stage: Stage, request: pytest.FixtureRequest) -> None:

@@ -22,7 +22,7 @@ from z3fold_stress.pytest_plugin.seeds import Block, blocks
 from z3fold_stress.report import report_text
 from z3fold_stress.scenario import Scenario
 
-__all__ = ["Plan", "Record", "clean_plans", "plans", "pursue"]
+__all__ = ["Plan", "Record", "clean_plans", "plans", "pursue", "why_inconclusive"]
 
 OTHERS = 9
 """Verdicts that are not the expected ones, after which the search for those ends."""
@@ -222,7 +222,7 @@ def _told(plan: Plan, record: Record, findings: Iterable[tuple[Finding, str]]) -
         f"seed {record.seed}: {record.executions:,} executions, {record.status}"
     ]
     if record.outcome == "inconclusive":
-        lines.append(_why_inconclusive(record))
+        lines.append(why_inconclusive(record))
     elif plan.expected:
         lines.append(f"expected {' or '.join(plan.expected)}, which did not come")
     if record.status == "setup-failed":
@@ -233,7 +233,8 @@ def _told(plan: Plan, record: Record, findings: Iterable[tuple[Finding, str]]) -
     return "\n".join(lines)
 
 
-def _why_inconclusive(record: Record) -> str:
+def why_inconclusive(record: Record) -> str:
+    """One line."""
     if record.interrupted:
         return "inconclusive: interrupted"
     if record.executions == 0:

@@ -31,6 +31,10 @@ MARKER = "z3fold_stress"
 FIXTURE = "_z3fold_stress_block"
 
 
+class _Refused(ValueError):
+    """What a marker cannot say, or a test cannot do that has it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """What a marker says; the nearest one counts, key by key."""
@@ -51,21 +55,29 @@ class Wish:
     """One of these verdicts must come; if it is empty none may; the scenario's own, if not said."""
     blocks: int = 1
     """Items to split the executions into, for workers to share."""
-    most_steps: int = MAX_STEPS
+    max_steps: int = MAX_STEPS
     races: bool = True
     every_access: bool = False
 
 
-def _wish(marks: Iterable[pytest.Mark]) -> Wish:
+def _wish(item: pytest.Item) -> Wish:
     """Raises pytest's Failed for what a marker cannot say."""
+    try:
+        return _read(item.iter_markers(MARKER))
+    except _Refused as error:
+        why = str(error)
+    pytest.fail(f"{item.name}: marker {MARKER}: {why}", pytrace=False)
+
+
+def _read(marks: Iterable[pytest.Mark]) -> Wish:
     said: dict[str, Any] = {}
     known = [one.name for one in fields(Wish)]
     for mark in marks:
         if mark.args:
-            _refuse(f"it takes keywords only, and has {mark.args[0]!r}")
+            raise _Refused(f"it takes keywords only, and has {mark.args[0]!r}")
         for key, value in mark.kwargs.items():
             if key not in known:
-                _refuse(f"it has no {key!r}: there are {', '.join(known)}")
+                raise _Refused(f"it has no {key!r}: there are {', '.join(known)}")
             said.setdefault(key, value)
     for key in ("defects", "expect"):
         if said.get(key) is not None:
@@ -77,32 +89,28 @@ def _wish(marks: Iterable[pytest.Mark]) -> Wish:
 
 
 def _check(wish: Wish) -> None:
-    numbers = {"executions": 10**12, "blocks": MOST_BLOCKS, "most_steps": 2**31 - 1}
+    numbers = {"executions": 10**12, "blocks": MOST_BLOCKS, "max_steps": 2**31 - 1}
     for key, high in numbers.items():
         value = getattr(wish, key)
         if value is not None and (type(value) is not int or not 1 <= value <= high):
-            _refuse(f"{key} is {value!r}: it is a number from 1 to {high}")
+            raise _Refused(f"{key} is {value!r}: it is a number from 1 to {high}")
     if wish.seconds is not None and wish.blocks > 1:
-        _refuse("blocks are shares of executions: it cannot have seconds too")
+        raise _Refused("blocks are shares of executions: it cannot have seconds too")
     try:
         if wish.seconds is not None:
             Budget(seconds=float(wish.seconds))
         arms_of(wish.strategy or "portfolio", wish.bound)
         resolve(wish.design or "sound", wish.defects)
     except (SettingsError, UnknownDesign, UnknownDefect, TypeError, ValueError) as error:
-        _refuse(str(error))
+        raise _Refused(str(error)) from None
     for name in wish.expect or ():
         if name not in list(Verdict):
-            _refuse(f"expect: no verdict is named {name!r}: there are {', '.join(Verdict)}")
-
-
-def _refuse(why: str) -> None:
-    pytest.fail(f"marker z3fold_stress: {why}", pytrace=False)
+            raise _Refused(f"expect: no verdict is named {name!r}: there are {', '.join(Verdict)}")
 
 
 def prepare(metafunc: pytest.Metafunc) -> None:
     """Check the marker while tests are collected, and split it into blocks."""
-    wish = _wish(metafunc.definition.iter_markers(MARKER))
+    wish = _wish(metafunc.definition)
     if wish.blocks > 1:
         metafunc.fixturenames.append(FIXTURE)
         metafunc.parametrize(
@@ -115,17 +123,21 @@ def prepare(metafunc: pytest.Metafunc) -> None:
 
 def refuse_what_cannot_return(item: pytest.Function) -> None:
     """A marked test that cannot hand over a scenario would pass without any work."""
-    function = item.obj
-    cls = item.cls
-    if cls is not None and issubclass(cls, unittest.TestCase):
-        _refuse("a method of unittest.TestCase cannot return a scenario: make it a function")
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        _refuse("a coroutine cannot return a scenario: make it a plain function")
+    what = ""
+    if item.cls is not None and issubclass(item.cls, unittest.TestCase):
+        what = "a method of unittest.TestCase"
+    if inspect.iscoroutinefunction(item.obj) or inspect.isasyncgenfunction(item.obj):
+        what = "a coroutine"
+    if what:
+        pytest.fail(
+            f"marker {MARKER}: {what} cannot return a scenario: make it a plain function",
+            pytrace=False,
+        )
 
 
 def call_and_explore(item: pytest.Function) -> None:
     """Call the function as pytest would, and explore what it returns."""
-    wish = _wish(item.iter_markers(MARKER))
+    wish = _wish(item)
     arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
     made = item.obj(**arguments)
     scenarios = [made] if isinstance(made, Scenario) else made
@@ -135,12 +147,11 @@ def call_and_explore(item: pytest.Function) -> None:
         or not all(isinstance(one, Scenario) for one in scenarios)
     ):
         pytest.fail(
-            f"marker z3fold_stress: the test returned {made!r}, so nothing was explored: return a "
+            f"marker {MARKER}: the test returned {made!r}, so nothing was explored: return a "
             "Scenario, or a list of them",
             pytrace=False,
         )
-    number = item.funcargs.get(FIXTURE, 0)
-    assert isinstance(number, int)
+    number: Any = item.callspec.params.get(FIXTURE, 0) if hasattr(item, "callspec") else 0
     settings = item.config.stash[KEY]
     conclude(item, [_plan(_named(one, item), wish, settings, number) for one in scenarios])
 
@@ -163,7 +174,7 @@ def _plan(scenario: Scenario, wish: Wish, settings: Settings, number: int) -> Pl
         most=OTHERS if expected else 1,
         races=wish.races,
         every_access=wish.every_access,
-        max_steps=wish.most_steps,
+        max_steps=wish.max_steps,
         wanted=tuple(sorted(map(str, expected))),
     )
     hunt = _budget(hunt, wish, settings, number)

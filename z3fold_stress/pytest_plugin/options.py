@@ -89,7 +89,8 @@ def settle(config: pytest.Config) -> Settings:
             "z3fold_stress is here in a worker, and not in its controller, which draws the seed: "
             "install it there too, or give -p no:z3fold_stress"
         )
-    return Settings(**{**told[WORKER_KEY], "worker": told["workerid"]})
+    here = {"run": str(told["testrunuid"])[:12], "worker": str(told["workerid"])}
+    return Settings(**{**told[WORKER_KEY], **here})
 
 
 def for_worker(settings: Settings) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def _asked(config: pytest.Config) -> Settings:
     design, strategy, save = asked["design"], asked["strategy"], asked["save"]
     return Settings(
         seed=seeds.draw() if seed is None else _whole(seed, 0, seeds.SEEDS - 1),
-        run=os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:12],
+        run=uuid.uuid4().hex[:12],
         seed_asked=seed is not None,
         executions=None if executions is None else _whole(executions, 1, 10**12),
         seconds=None if seconds is None else _seconds(seconds),
