@@ -418,22 +418,41 @@ def test_killed_child(z3fold_process, z3fold_pool):
 def test_child_that_raises(z3fold_process):
     z3fold_process(lambda: 1 / 0)
 
+@pytest.mark.z3fold_arena(delay_rate=1.0, delay_ns=20_000_000)
+def test_lock_in_hand(z3fold_pool, z3fold_arena, z3fold_process):
+    def endless():
+        while True:
+            z3fold_pool.free(z3fold_pool.alloc(100))
+
+    process = z3fold_process(endless)
+    while not z3fold_arena.layout.task_field(2, "nr_held"):
+        os.sched_yield()
+    process.kill()
+
+def test_endless_child(monkeypatch, z3fold_process):
+    from z3fold_stress.pytest_plugin import arenas
+    monkeypatch.setattr(arenas, "PATIENCE", 0.2)
+    z3fold_process(time.sleep, 1000)
+
 def test_no_such_task(z3fold_process):
     with pytest.raises(ValueError, match="task 9 cannot be a process"):
         z3fold_process(work, task=9)
 """
     )
-    result = run(pytester, "-rE")
-    result.assert_outcomes(passed=8, failed=1, errors=6)
+    result = run(pytester, "-rE", "--hunt-save=found")
+    result.assert_outcomes(passed=10, failed=1, errors=8)
     result.stdout.fnmatch_lines(
         [
             "arena z3fold-stress-*-main-test_audit: 1 finding when the test was over",
             "  lost-page: *audit rule *",
+            "  what it looks like: z3fold-stress inspect */found/*-test_audit.dump",
             "arena z3fold-stress-*-main-test_fails_itself: 1 finding *",
             "  this task has pages isolated: put them back before the pool goes",
             "marker z3fold_arena: *frams*",
             "  task 2 (*): * was ended by SIGKILL outside the allocator",
             "  task 2 (*) ended with status 1: see its stderr",
+            "  orphaned-lock: task 2 (*): * inside *, holding the * lock *",
+            "  stall: task 2 (*) did not end within 0.2 s, inside its own code",
         ]
     )
 

@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import multiprocess
@@ -19,6 +20,7 @@ from z3fold_stress import _live
 from z3fold_stress.arena import Arena
 from z3fold_stress.defects import UnknownDefect
 from z3fold_stress.designs import UnknownDesign
+from z3fold_stress.dump import save
 from z3fold_stress.errors import HandleError, SettingsError, VerdictError
 from z3fold_stress.pool import Pool
 from z3fold_stress.pytest_plugin.options import KEY, Settings
@@ -131,6 +133,18 @@ class Stage:
             return [str(error)]
         return []
 
+    def save(self, folder: str) -> str:
+        """The arena as a dump beside the findings; a line that says where it is, or why not."""
+        if not folder:
+            return ""
+        path = Path(folder) / f"{self.label}.dump"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save(self.arena, path, {})
+        except OSError as error:
+            return f"the arena could not be saved: {error}"
+        return f"what it looks like: z3fold-stress inspect {path}"
+
     def close(self) -> None:
         global _open_stages
         _open_stages -= 1
@@ -176,9 +190,10 @@ def tear_down(stage: Stage, request: pytest.FixtureRequest) -> None:
         told += stage.audit()
         if not told and not request.node.stash.get(FAILED, False):
             told = stage.end_pools() + stage.audit()
+        saved = stage.save(request.config.stash[KEY].save) if told else ""
     finally:
         stage.close()
     if told:
         count = f"{len(told)} finding{'s' if len(told) > 1 else ''}"
-        lines = "\n".join(f"  {line}" for line in told)
+        lines = "\n".join(f"  {line}" for line in [*told, saved] if line)
         pytest.fail(f"arena {stage.label}: {count} when the test was over\n{lines}", pytrace=False)

@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEY] = settings
     config.stash[RECOGNISER] = Recogniser(config)
     if not options.on_worker(config):
-        config.pluginmanager.register(Summary(settings, config), "z3fold_stress_summary")
+        config.pluginmanager.register(Summary(settings), "z3fold_stress_summary")
 
 
 @pytest.hookimpl(optionalhook=True)

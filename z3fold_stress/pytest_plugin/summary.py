@@ -26,13 +26,12 @@ ATTRIBUTE = "z3fold_stress"
 class Summary:
     """A plugin of the process that reports, and of no worker."""
 
-    def __init__(self, settings: Settings, config: pytest.Config) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.records: list[tuple[str, dict[str, Any]]] = []
         self.died: list[str] = []
         self.workers = 0
 
-    @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.records += [(report.nodeid, record) for record in getattr(report, ATTRIBUTE, ())]
 
@@ -45,7 +44,6 @@ class Summary:
         if error:
             self.died.append(node.gateway.id)
 
-    @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self.records:
             return
