@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -24,6 +26,8 @@ from z3fold_stress.explore.world import World
 from z3fold_stress.findings import load_finding
 from z3fold_stress.findings.finding import make_finding
 from z3fold_stress.pytest_plugin.handover import hand_over
+from z3fold_stress.pytest_plugin.hunting import plans
+from z3fold_stress.pytest_plugin.marker import Wish, plan_of
 from z3fold_stress.pytest_plugin.options import Settings, settle
 from z3fold_stress.pytest_plugin.recognise import Recogniser
 from z3fold_stress.pytest_plugin.seeds import MOST_BLOCKS, SEEDS, blocks
@@ -227,6 +231,50 @@ def test_shared():
     assert load_finding(line).verdict == "data-race"
 
 
+def test_what_a_scenario_claims() -> None:
+    (shows,) = load(["putback-forgets-unbuddied"])
+    (clean,) = load([load_path("counter")])
+    found, sound = plans(shows, Settings(7, "r"))
+    assert (found.label, found.hunt.design) == ("found", "sound+putback-forgets-unbuddied")
+    assert found.expected == tuple(sorted(shows.expect))
+    assert (sound.label, sound.expected, sound.hunt.seed) == ("sound", (), 7)
+    (hunted,) = plans(shows, Settings(7, "r", design="as-posted"))
+    assert (hunted.label, hunted.hunt.design, hunted.expected) == ("as-posted", "as-posted", ())
+    assert [plan.label for plan in plans(clean, Settings(7, "r", design="as-posted"))] == ["sound"]
+    found, sound = plans(shows, Settings(7, "r", seconds=3.0))
+    assert (found.hunt.seconds, sound.hunt.seconds, sound.hunt.executions) == (None, 3.0, None)
+    many = plans(clean, Settings(7, "r", executions=120_000))
+    assert [plan.block for plan in many] == ["-seeds0", "-seeds1", "-seeds2"]
+    assert len(plans(clean, Settings(7, "r", executions=120_000, strategy="dfs"))) == 1
+
+
+@pytest.mark.parametrize("seconds", [None, 2.0])
+def test_blocks_of_a_marker_have_seeds_of_their_own(seconds: float | None) -> None:
+    (clean,) = load([load_path("counter")])
+    settings = Settings(SEEDS - 1, "r", seconds=seconds, budget_typed=seconds is not None)
+    hunts = [
+        plan_of(clean, Wish(executions=100, blocks=3), settings, number).hunt for number in range(3)
+    ]
+    assert [hunt.seed for hunt in hunts] == [SEEDS - 1, 0, 1]
+    assert [hunt.exhaustive for hunt in hunts] == [True, False, False]
+    assert [hunt.seconds for hunt in hunts] == [seconds] * 3
+    assert [hunt.executions for hunt in hunts] == ([34, 33, 33] if seconds is None else [None] * 3)
+
+
+@pytest.mark.soak
+def test_the_package_finds_the_same_with_any_number_of_workers(pytester: pytest.Pytester) -> None:
+    told = {}
+    for workers in (0, 2, 4):
+        result = run(
+            pytester, "-n", workers, "--hunt-seed=11", f"--junit-xml=j{workers}.xml",
+            "--pyargs", "z3fold_stress.scenarios",
+        )  # fmt: skip
+        assert result.ret == 0
+        told[workers] = outcomes(pytester.path / f"j{workers}.xml")
+    assert len(told[0]) >= 151
+    assert told[0] == told[2] == told[4]
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -314,6 +362,16 @@ class TestCase(unittest.TestCase):
     saved = {load_finding(str(path)).verdict for path in pytester.path.glob("found/*.json")}
     assert {"deadlock"} <= saved
     assert not list(pytester.path.glob("found/one-*")), "what was expected is no failure"
+
+
+def test_the_examples_of_the_documentation(pytester: pytest.Pytester) -> None:
+    path = Path(__file__).parents[1] / "docs" / "pytest.md"
+    blocks_of_code = re.findall(r"(?m)(?:^(?: {4}.*)?\n)+", path.read_text())
+    code = [textwrap.dedent(one) for one in blocks_of_code if "    def test_" in one]
+    pytester.makepyfile("\n".join(code))
+    result = run(pytester)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["1 found what is expected of them"])
 
 
 @pytest.mark.parametrize(
@@ -620,4 +678,5 @@ def test_long():
         finally:
             pytest_run.kill()
     assert pytest_run.returncode == pytest.ExitCode.INTERRUPTED, said
-    assert "KeyboardInterrupt" in said
+    told = pytest.LineMatcher(said.splitlines())
+    told.fnmatch_lines(["1 explorations, *", "inconclusive: *::test_long"])

@@ -180,11 +180,9 @@ def _outcome(plan: Plan, trail: Trail, right: bool) -> str:
     """Nothing that was found is no pass unless it says how much was looked at."""
     if plan.expected and right:
         return "good"
-    if trail.interrupted:
-        return "inconclusive"
     if not right and (trail.findings or trail.setup_verdict):
         return "bad"
-    if trail.executions == 0 or trail.status == "inconclusive":
+    if trail.interrupted or trail.executions == 0 or trail.status == "inconclusive":
         return "inconclusive"
     return "good" if right else "bad"
 

@@ -25,7 +25,7 @@ from z3fold_stress.pytest_plugin.verdict import conclude
 from z3fold_stress.scenario import Scenario
 from z3fold_stress.verdicts import Verdict
 
-__all__ = ["call_and_explore", "prepare", "refuse_what_cannot_return"]
+__all__ = ["Wish", "call_and_explore", "plan_of", "prepare", "refuse_what_cannot_return"]
 
 MARKER = "z3fold_stress"
 FIXTURE = "_z3fold_stress_block"
@@ -153,7 +153,7 @@ def call_and_explore(item: pytest.Function) -> None:
         )
     number: Any = item.callspec.params.get(FIXTURE, 0) if hasattr(item, "callspec") else 0
     settings = item.config.stash[KEY]
-    conclude(item, [_plan(_named(one, item), wish, settings, number) for one in scenarios])
+    conclude(item, [plan_of(_named(one, item), wish, settings, number) for one in scenarios])
 
 
 def _named(scenario: Scenario, item: pytest.Function) -> Scenario:
@@ -161,7 +161,8 @@ def _named(scenario: Scenario, item: pytest.Function) -> Scenario:
     return scenario if scenario.name else replace(scenario, name=name)
 
 
-def _plan(scenario: Scenario, wish: Wish, settings: Settings, number: int) -> Plan:
+def plan_of(scenario: Scenario, wish: Wish, settings: Settings, number: int) -> Plan:
+    """``number``: of the block."""
     base = wish.design or (settings.design if scenario.shows else "") or scenario.design
     design = bent(scenario, base) if wish.shown else resolve(base)
     design = resolve(design.name, wish.defects)

@@ -15,7 +15,7 @@ import pytest
 from z3fold_stress.pytest_plugin import options
 from z3fold_stress.pytest_plugin.options import KEY
 from z3fold_stress.pytest_plugin.recognise import Recogniser
-from z3fold_stress.pytest_plugin.summary import ATTRIBUTE, FAILED, RECORDS, Summary
+from z3fold_stress.pytest_plugin.summary import ATTRIBUTE, FAILED, RECORDS, SUMMARY, Summary
 
 __all__ = [
     "pytest_addoption",
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEY] = settings
     config.stash[RECOGNISER] = Recogniser(config)
     if not options.on_worker(config):
-        config.pluginmanager.register(Summary(settings), "z3fold_stress_summary")
+        config.pluginmanager.register(Summary(settings), SUMMARY)
 
 
 @pytest.hookimpl(optionalhook=True)

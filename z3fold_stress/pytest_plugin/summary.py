@@ -14,9 +14,11 @@ import pytest
 
 from z3fold_stress.pytest_plugin.options import Settings
 
-__all__ = ["ATTRIBUTE", "FAILED", "RECORDS", "Summary"]
+__all__ = ["ATTRIBUTE", "FAILED", "RECORDS", "SUMMARY", "Summary"]
 
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
+SUMMARY = "z3fold_stress_summary"
+"""The name of the plugin that makes it."""
 FAILED = pytest.StashKey[bool]()
 """Whether the test itself failed, for what comes after it."""
 ATTRIBUTE = "z3fold_stress"

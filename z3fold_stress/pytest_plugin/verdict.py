@@ -10,7 +10,7 @@ import pytest
 from z3fold_stress.errors import ScenarioError, SettingsError
 from z3fold_stress.pytest_plugin.hunting import Plan, Record, pursue, why_inconclusive
 from z3fold_stress.pytest_plugin.options import KEY, Settings
-from z3fold_stress.pytest_plugin.summary import RECORDS
+from z3fold_stress.pytest_plugin.summary import RECORDS, SUMMARY, Summary
 
 __all__ = ["conclude"]
 
@@ -24,6 +24,7 @@ def conclude(item: pytest.Item, todo: Iterable[Plan]) -> None:
         record, text = _pursue(plan, settings)
         _keep(item, record)
         if record.interrupted:
+            _tell_at_once(item)
             raise KeyboardInterrupt
         if text:
             told[record.outcome].append(text)
@@ -51,3 +52,10 @@ def _keep(item: pytest.Item, record: Record) -> None:
     records: list[dict[str, Any]] = item.stash.setdefault(RECORDS, [])
     records.append(record.to_json())
     item.user_properties.extend(record.properties())
+
+
+def _tell_at_once(item: pytest.Item) -> None:
+    """A test that is interrupted makes no report: what it did goes straight to the summary."""
+    summary: Summary | None = item.config.pluginmanager.get_plugin(SUMMARY)
+    if summary is not None:
+        summary.records += [(item.nodeid, record) for record in item.stash[RECORDS]]
