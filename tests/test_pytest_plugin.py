@@ -11,6 +11,7 @@ import textwrap
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -26,12 +27,12 @@ from z3fold_stress.explore.world import World
 from z3fold_stress.findings import load_finding
 from z3fold_stress.findings.finding import make_finding
 from z3fold_stress.pytest_plugin.handover import hand_over
-from z3fold_stress.pytest_plugin.hunting import plans
+from z3fold_stress.pytest_plugin.hunting import plans, pursue
 from z3fold_stress.pytest_plugin.marker import Wish, plan_of
 from z3fold_stress.pytest_plugin.options import Settings, settle
 from z3fold_stress.pytest_plugin.recognise import Recogniser
 from z3fold_stress.pytest_plugin.seeds import MOST_BLOCKS, SEEDS, blocks
-from z3fold_stress.scenario import load
+from z3fold_stress.scenario import Scenario, built_in_folder, load, op
 
 pytest_plugins = ["pytester"]
 
@@ -149,8 +150,6 @@ def test_a_scenario_is_told_by_its_place_its_name_or_its_look(
 
 
 def load_path(name: str) -> str:
-    from z3fold_stress.scenario import built_in_folder
-
     return str(built_in_folder() / "textbook" / f"{name}.py")
 
 
@@ -323,7 +322,7 @@ def test_its_own_expectation():
 
 @hunt(shown=True)
 def test_shown(tmp_path):
-    from z3fold_stress.scenario import load
+    from z3fold_stress.scenario import Scenario, built_in_folder, load, op
     return load(["putback-forgets-unbuddied"])
 
 @hunt
@@ -421,6 +420,18 @@ def test_cut():
             "degraded: cut, sound: * executions were cut at 100 steps*",
         ]
     )
+
+
+def test_a_set_up_that_fails_is_found() -> None:
+    setup = [op.set("r", 1), op.expect("r", "==", 2, "no way")]
+    scenario = Scenario(name="never", setup=setup, actors={"a": [op.set("r", 1)]})
+    settings = Settings(1, "r")
+    (plan,) = plans(scenario, settings)
+    record, text = pursue(plan, settings)
+    assert (record.outcome, record.executions) == ("bad", 0)
+    assert "the set-up fails by itself: invariant" in text
+    (plan,) = plans(replace(scenario, expect={"invariant"}), settings)
+    assert pursue(plan, settings)[0].outcome == "good"
 
 
 # Arenas
@@ -565,8 +576,12 @@ def test_a_finding_that_cannot_be_saved_is_told(tmp_path: Path) -> None:
     path = hand_over(finding, Settings(1, "r", save=str(tmp_path)))
     assert load_finding(path) == finding
     assert [one.name for one in tmp_path.iterdir()] == [Path(path).name]
-    with pytest.warns(pytest.PytestWarning, match="no finding can be saved in .*: Not a directory"):
-        assert hand_over(finding, Settings(1, "r", save=f"{path}/below")) == ""
+    assert hand_over(finding, Settings(1, "r")) == ""
+    lost = Settings(1, "r", save=f"{path}/below")
+    (plan,) = plans(replace(scenario, expect=()), lost)
+    record, text = pursue(plan, lost)
+    assert record.degraded[-1].startswith("a finding was not saved, it is told as a line: ")
+    assert [load_finding(line.split()[-1]).verdict for line in text.splitlines() if "zs1:" in line]
 
 
 # Deaths
@@ -605,21 +620,29 @@ def test_dies(z3fold_pool):
     assert not psutil.pid_exists(int(pytester.path.joinpath("child").read_text()))
 
 
+KILLS = [("spawned", 0.3 * step) for step in range(10)] + [
+    ("begun", 0.15 * step) for step in range(10)
+]
+
+
 @pytest.mark.parametrize(
-    "wait",
+    ("since", "wait"),
     [
-        0.3,
-        1.2,
-        *(pytest.param(0.15 * step, marks=pytest.mark.soak) for step in range(20)),
+        ("spawned", 0.2),
+        ("begun", 0.2),
+        *(pytest.param(*kill, marks=pytest.mark.soak) for kill in KILLS),
     ],
 )
-def test_a_run_ends_whenever_a_worker_is_killed(pytester: pytest.Pytester, wait: float) -> None:
+def test_a_run_ends_whenever_a_worker_is_killed(
+    pytester: pytest.Pytester, since: str, wait: float
+) -> None:
     pytester.makepyfile(
         TESTS
         + """
-@hunt(executions=60_000, strategy="random")
+@hunt(executions=100_000, strategy="random")
 @pytest.mark.parametrize("number", range(20))
 def test_safe(number):
+    open("begun", "w").close()
     return Scenario(actors={"a": SAFE, "b": SAFE, "c": SAFE})
 """
     )
@@ -630,6 +653,8 @@ def test_safe(number):
     ):
         try:
             workers = _workers(pytest_run.pid)
+            if since == "begun":
+                _wait_for(pytester.path / "begun")
             time.sleep(wait)
             workers[0].kill()
             status = pytest_run.wait(TIMEOUT)
@@ -640,6 +665,13 @@ def test_safe(number):
     assert (status == 1) == ("crashed while running" in said), said
     assert "20 explorations" in said or status == 1, said
     assert not [one for one in workers if one.is_running()]
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def _workers(pid: int) -> list[psutil.Process]:
@@ -668,10 +700,7 @@ def test_long():
         command, cwd=pytester.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as pytest_run:
         try:
-            deadline = time.monotonic() + TIMEOUT
-            while not pytester.path.joinpath("begun").exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            _wait_for(pytester.path / "begun")
             time.sleep(0.3)
             pytest_run.send_signal(signal.SIGINT)
             said, _ = pytest_run.communicate(timeout=TIMEOUT)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-
-import pytest
 
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.files import write_finding
@@ -15,18 +12,8 @@ __all__ = ["hand_over"]
 
 
 def hand_over(finding: Finding, settings: Settings) -> str:
-    """Keep it where the run was told to; the path, or empty. Where it cannot be kept the test
-    still tells all of it, as a line."""
-    if not settings.save:
-        return ""
-    try:
-        return str(write_finding(finding, Path(settings.save)))
-    except OSError as error:
-        warnings.warn(
-            pytest.PytestWarning(
-                f"--hunt-save: no finding can be saved in {settings.save}: "
-                f"{error.strerror or error}; it is told as a line instead"
-            ),
-            stacklevel=2,
-        )
-        return ""
+    """Keep it where the run was told to; the path, or empty where it was told nothing.
+
+    Raises OSError, which says why it cannot be kept. The test tells all of it then, as a line.
+    """
+    return str(write_finding(finding, Path(settings.save))) if settings.save else ""

@@ -150,7 +150,7 @@ def pursue(plan: Plan, settings: Settings) -> tuple[Record, str]:
     else:
         right = all(as_expected((), verdict) for verdict in verdicts)
     record.outcome = _outcome(plan, trail, right)
-    kept = [hand_over(one, settings) if record.outcome == "bad" else "" for one in findings]
+    kept = [_kept(one, settings, record) for one in findings]
     for finding, saved in zip(findings, kept, strict=True):
         record.findings.append(
             {
@@ -174,6 +174,17 @@ def pursue(plan: Plan, settings: Settings) -> tuple[Record, str]:
     if record.outcome == "good":
         return record, ""
     return record, _told(plan, record, zip(findings, kept, strict=True))
+
+
+def _kept(finding: Finding, settings: Settings, record: Record) -> str:
+    """Where a finding that fails the test was saved."""
+    if record.outcome != "bad":
+        return ""
+    try:
+        return hand_over(finding, settings)
+    except OSError as error:
+        record.degraded.append(f"a finding was not saved, it is told as a line: {error}")
+        return ""
 
 
 def _outcome(plan: Plan, trail: Trail, right: bool) -> str:
