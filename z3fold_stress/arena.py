@@ -39,15 +39,15 @@ class Arena:
         self._make(ArenaSettings.of(design, defects, **settings))
 
     @classmethod
-    def make(cls, settings: ArenaSettings) -> Arena:
-        """An arena of these settings."""
+    def make(cls, settings: ArenaSettings, label: str = "z3fold-stress") -> Arena:
+        """An arena of these settings. ``label``: how /proc shows its memory file."""
         arena = cls.__new__(cls)
-        arena._make(settings)
+        arena._make(settings, label)
         return arena
 
-    def _make(self, settings: ArenaSettings) -> None:
+    def _make(self, settings: ArenaSettings, label: str = "z3fold-stress") -> None:
         geometry = settings.geometry()
-        fd = os.memfd_create("z3fold-stress")
+        fd = os.memfd_create(label)
         try:
             os.ftruncate(fd, _live.arena_size(geometry))
             self._map(fd)

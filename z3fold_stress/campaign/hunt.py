@@ -16,6 +16,7 @@ from z3fold_stress.explore.world import MAX_STEPS, World
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.finding import make_finding
 from z3fold_stress.scenario import Scenario
+from z3fold_stress.verdicts import Verdict
 
 __all__ = ["Hunt", "HuntSettings", "Trail", "explore_one", "hunt"]
 
@@ -36,6 +37,11 @@ class HuntSettings:
     races: bool = True
     every_access: bool = False
     max_steps: int = MAX_STEPS
+    wanted: tuple[str, ...] = ()
+    """Verdicts that end it; before one of them, ``most`` others."""
+    exhaustive: bool = True
+    """Whether strategies that need no seed take part: where the seeds of one scenario are shared
+    out, once is enough."""
 
 
 @dataclass(slots=True)
@@ -56,6 +62,7 @@ class Trail:
     interrupted: bool = False
     setup: str = ""
     """What goes wrong in the set-up already, if it does."""
+    setup_verdict: str = ""
     promoted: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -96,15 +103,17 @@ def explore_one(
     ) as world:
         tally = explore_world(
             world,
-            arms or arms_of(settings.strategy, settings.bound),
+            arms or _arms(settings),
             budget=Budget(settings.executions, settings.seconds),
             seed=settings.seed,
             most=settings.most,
+            wanted=frozenset(map(Verdict, settings.wanted)) or None,
             tell=tell,
         )
         trail = _trail(tally)
         if tally.failed_setup is not None:
             trail.setup = tally.failed_setup["verdict"]["text"]
+            trail.setup_verdict = str(tally.found[0].verdict)
             trail.status = "setup-failed"
             return trail
         trail.benign = [str(race) for race in seen_races(world)]
@@ -113,6 +122,11 @@ def explore_one(
                 finding, _ = make_finding(world, found, seed=settings.seed)
                 trail.findings.append(finding.to_json())
     return trail
+
+
+def _arms(settings: HuntSettings) -> tuple[Arm, ...]:
+    arms = arms_of(settings.strategy, settings.bound)
+    return arms if settings.exhaustive else tuple(arm for arm in arms if not arm.exhaustive)
 
 
 def _trail(tally: Exploration) -> Trail:

@@ -8,13 +8,13 @@ expects must come, and where it expects nothing, nothing may.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from z3fold_stress.campaign.crew import run_jobs
 from z3fold_stress.defects import DEFECTS
-from z3fold_stress.designs import resolve
+from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
 from z3fold_stress.explore.portfolio import PORTFOLIO
 from z3fold_stress.explore.world import World
@@ -22,7 +22,7 @@ from z3fold_stress.findings.finding import make_finding
 from z3fold_stress.findings.shrink import shrink_schedule
 from z3fold_stress.scenario import Scenario
 
-__all__ = ["Exhibit", "Museum", "museum"]
+__all__ = ["CONTROL", "FIND", "Exhibit", "Museum", "as_expected", "bent", "museum"]
 
 FIND = Budget(executions=400_000, seconds=20.0)
 CONTROL = Budget(executions=1500)
@@ -48,8 +48,7 @@ class Exhibit:
 
     @property
     def good(self) -> bool:
-        wanted = self.found in self.expected if self.expected else not self.found
-        return wanted and self.control in ("clean", "-")
+        return as_expected(self.expected, self.found) and self.control in ("clean", "-")
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -81,6 +80,17 @@ class Museum:
         return len(self.exhibits) == self.asked and all(piece.good for piece in self.exhibits)
 
 
+def bent(scenario: Scenario, base: str = "sound") -> Design:
+    """The design in which a scenario shows its defects: they, and those that they need to bite."""
+    needs = [name for defect in scenario.shows for name in DEFECTS[defect].needs]
+    return resolve(base, [*scenario.shows, *needs])
+
+
+def as_expected(expected: Collection[str], found: str) -> bool:
+    """Whether what was found (empty: nothing) is what the scenario expects."""
+    return found in expected if expected else not found
+
+
 def _explored(world: World, budget: Budget, **stop: Any) -> Exploration:
     tally = explore_world(world, PORTFOLIO, budget=budget, seed=1, **stop)
     if tally.interrupted:
@@ -90,10 +100,8 @@ def _explored(world: World, budget: Budget, **stop: Any) -> Exploration:
 
 def _show(scenario: Scenario) -> Exhibit:
     defect = scenario.shows[0] if scenario.shows else ""
-    needs = DEFECTS[defect].needs if defect else ()
-    bent = resolve("sound", [*scenario.shows, *needs])
     piece = Exhibit(scenario.name, defect, sorted(scenario.expect))
-    with World(scenario, bent) as world:
+    with World(scenario, bent(scenario)) as world:
         if not scenario.expect:
             tally = _explored(world, CONTROL)
             piece.found = ", ".join(sorted(tally.verdicts))

@@ -9,6 +9,7 @@ import click
 
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.findings import Finding, gather
+from z3fold_stress.findings.files import write_finding
 from z3fold_stress.findings.finding import world_of
 from z3fold_stress.findings.shrink import Flip
 from z3fold_stress.report import report_text
@@ -24,20 +25,14 @@ def finding_report(finding: Finding, *, flip: Flip | None = None, saved: str = "
 
 
 def save_finding(finding: Finding, folder: Path, mark: str = "") -> Path:
-    """``SCENARIO-VERDICT-SIGNATURE.json``; the same failure has the same name. ``mark``: added to
-    it, so that what a finding was made into does not take its place."""
-    parts = (finding.scenario.name, finding.verdict, finding.signature[:8], mark)
-    name = "-".join(part for part in parts if part) + ".json"
+    """See write_finding. Raises SettingsError, with the finding as a line."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / name
-        path.write_text(finding.dumps())
+        return write_finding(finding, folder, mark)
     except OSError as error:
         raise SettingsError(
             f"no finding can be saved in {folder}: {error.strerror or error}; give --out or "
             f"--no-save.  It is: {finding.line()}"
         ) from None
-    return path
 
 
 def save_findings(findings: Sequence[Finding], folder: Path | None, *, say: bool) -> list[Path]:

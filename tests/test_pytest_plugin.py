@@ -1,0 +1,711 @@
+"""The pytest plugin, by runs of pytest of their own: what is collected, found, shared and told."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import z3fold_stress
+from z3fold_stress.designs import resolve
+from z3fold_stress.explore.explorer import Budget, explore_world
+from z3fold_stress.explore.portfolio import PORTFOLIO
+from z3fold_stress.explore.world import World
+from z3fold_stress.findings import load_finding
+from z3fold_stress.findings.finding import make_finding
+from z3fold_stress.pytest_plugin.handover import hand_over
+from z3fold_stress.pytest_plugin.hunting import plans, pursue
+from z3fold_stress.pytest_plugin.marker import Wish, plan_of
+from z3fold_stress.pytest_plugin.options import Settings, settle
+from z3fold_stress.pytest_plugin.recognise import Recogniser
+from z3fold_stress.pytest_plugin.seeds import MOST_BLOCKS, SEEDS, blocks
+from z3fold_stress.scenario import Scenario, built_in_folder, load, op
+
+pytest_plugins = ["pytester"]
+
+TIMEOUT = 300.0
+"""Seconds after which a run is taken to hang; nothing waits for it when all is well."""
+
+HEAD = """
+from z3fold_stress.scenario import Scenario, op
+AB = {
+    "ab": [op.lock("A"), op.lock("B"), op.unlock("B"), op.unlock("A")],
+    "ba": [op.lock("B"), op.lock("A"), op.unlock("A"), op.unlock("B")],
+}
+ADD = [op.load("n", "r"), op.add("r", 1), op.store("n", "r")]
+LOST = [op.load("n", "r"), op.expect("r", "==", 2, "both count")]
+SAFE = [op.lock("L"), *ADD, op.unlock("L")]
+"""
+TESTS = HEAD + "import os, pytest, signal\nhunt = pytest.mark.z3fold_stress\n"
+
+
+def run(pytester: pytest.Pytester, *args: object) -> pytest.RunResult:
+    return pytester.runpytest_subprocess(
+        "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *map(str, args), timeout=TIMEOUT
+    )
+
+
+def outcomes(path: Path) -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    """Of a JUnit file: what each test was, and its properties."""
+    told = {}
+    for case in ElementTree.parse(path).iter("testcase"):
+        kinds = [one.tag for one in case if one.tag in ("failure", "error", "skipped")]
+        properties = [(p.get("name", ""), p.get("value", "")) for p in case.iter("property")]
+        name = f"{case.get('classname')}::{case.get('name')}"
+        told[name] = (kinds[0] if kinds else "passed", properties)
+    return told
+
+
+# What is loaded, and what is collected
+
+
+def test_a_run_without_anything_of_ours_loads_no_engine(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_modules():
+            ours = [name for name in sys.modules if name.startswith("z3fold_stress")]
+            assert "z3fold_stress.pytest_plugin" in ours
+            assert all("pytest_plugin" in name for name in ours if name != "z3fold_stress"), ours
+            assert not {"click", "rich", "multiprocess", "psutil"} & set(sys.modules)
+        """
+    )
+    result = run(pytester, "-p", "no:xdist", "-p", "no:randomly")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["race hunts: --hunt-seed=*"])
+    assert "explorations" not in result.stdout.str()
+
+
+def test_public_names_load_when_asked_for() -> None:
+    for name in z3fold_stress.__all__:
+        assert getattr(z3fold_stress, name) is not None
+        assert name in dir(z3fold_stress)
+    with pytest.raises(AttributeError, match="no attribute 'Arean'"):
+        z3fold_stress.Arean  # noqa: B018
+
+
+def test_scenarios_of_the_package_from_anywhere(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "-v", "--pyargs", "z3fold_stress.scenarios", "-k", "abba or putback")
+    result.assert_outcomes(passed=3, deselected=148)
+    result.stdout.fnmatch_lines(
+        [
+            "*putback_forgets_unbuddied.py::putback-forgets-unbuddied?found? PASSED*",
+            "*putback_forgets_unbuddied.py::putback-forgets-unbuddied?sound? PASSED*",
+            "*abba.py::abba?found? PASSED*",
+            "3 explorations, * executions, base seed *",
+            "2 found what is expected of them",
+        ],
+        consecutive=False,
+    )
+
+
+@pytest.fixture
+def recognise(pytester: pytest.Pytester) -> Iterator[Recogniser]:
+    pytester.makeini("[pytest]\nhunt_files = races/*.py hunt_*.py\n")
+    config = pytester.parseconfig()
+    yield Recogniser(config)
+    config._ensure_unconfigure()
+
+
+def test_a_scenario_is_told_by_its_place_its_name_or_its_look(
+    recognise: Recogniser, pytester: pytest.Pytester
+) -> None:
+    text = HEAD + "scenario = Scenario(actors=AB)"
+
+    def is_one(name: str, source: str = text, *, given: bool) -> bool:
+        path = pytester.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source)
+        return recognise.is_scenario(path, given)
+
+    assert is_one("races/ab.py", given=False)
+    assert is_one("races/ab.py", "anything", given=False)
+    assert is_one("hunt_ab.py", given=False)
+    assert not is_one("races/ab.txt", given=True)
+    assert not is_one("races/__init__.py", given=True)
+    assert not is_one("ab.py", given=False)
+    assert is_one("ab.py", given=True)
+    assert is_one("ab.py", text.replace("scenario =", "scenarios: list ="), given=True)
+    assert not is_one("ab.py", text.replace("scenario =", "other ="), given=True)
+    assert not is_one("ab.py", "scenario = 1", given=True)
+    assert not is_one("ab.py", text + "\nthis is no Python", given=True)
+    assert not is_one("test_ab.py", given=True)
+    assert is_one("ab.json", '{"scenario": 1}', given=True)
+    assert not is_one("ab.json", "[1]", given=True)
+    assert recognise.is_scenario(Path(load_path("abba")), given=False)
+
+
+def load_path(name: str) -> str:
+    return str(built_in_folder() / "textbook" / f"{name}.py")
+
+
+def test_a_file_given_and_one_that_is_damaged(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("ab.py").write_text(
+        HEAD + "scenario = Scenario(actors=AB, expect={'deadlock'})"
+    )
+    (scenario,) = load([load_path("counter")])
+    pytester.path.joinpath("counter.json").write_text(json.dumps(scenario.to_json()))
+    pytester.path.joinpath("bad.py").write_text(HEAD + "scenario = Scenario(actors={})")
+    result = run(
+        pytester, "-v", "ab.py", "counter.json", "bad.py", "--continue-on-collection-errors"
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        ["ab.py::ab?found? PASSED*", "counter.json::counter?sound? PASSED*"]
+    )
+    result.stdout.fnmatch_lines(["*bad.py, line *: the scenario has no actors*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+# Seeds
+
+
+@given(st.integers(1, 10**9), st.integers(0, SEEDS - 1))
+def test_blocks_share_the_seeds_without_overlap_or_gap(executions: int, base: int) -> None:
+    shares = blocks(executions)
+    assert 1 <= len(shares) <= MOST_BLOCKS
+    assert sum(share.executions for share in shares) == executions
+    assert all(share.executions > 0 for share in shares)
+    assert [share.seed(base) for share in shares] == [
+        (base + number) % SEEDS for number in range(len(shares))
+    ]
+    assert [share.exhaustive for share in shares] == [True] + [False] * (len(shares) - 1)
+
+
+def test_the_same_findings_with_any_number_of_workers(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nhunt_files = hunt_*.py\n")
+    pytester.makepyfile(
+        hunt_ab=HEAD + "scenario = Scenario(actors=AB)",
+        hunt_add=HEAD
+        + """scenarios = [
+            Scenario(name="lost", actors={"a": ADD, "b": ADD, "c": ADD}, finish=LOST,
+                     expect={"data-race"}),
+            Scenario(name="safe", actors={"a": SAFE, "b": SAFE}, finish=LOST),
+        ]""",
+        test_marked=TESTS
+        + """
+@hunt(executions=3000, blocks=3, strategy="pct")
+def test_shared():
+    return Scenario(actors={"a": ADD, "b": ADD}, finish=LOST)
+""",
+    )
+    told = {}
+    for workers in (0, 2, 4):
+        result = run(
+            pytester, "-n", workers, "--hunt-seed=11", "--hunt-executions=100_001",
+            f"--junit-xml=j{workers}.xml",
+        )  # fmt: skip
+        assert result.ret == 1
+        result.stdout.fnmatch_lines(
+            ["race hunts: --hunt-seed=11, executions 100001", "FOUND data-race: *, 3 times"]
+        )
+        told[workers] = outcomes(pytester.path / f"j{workers}.xml")
+    assert told[0] == told[2] == told[4]
+    states = {name.rpartition("::")[2]: kind for name, (kind, _) in told[0].items()}
+    assert states == {
+        **{f"hunt-ab[sound-seeds{n}]": "failure" for n in range(3)},
+        "lost[found]": "passed",
+        **{f"safe[sound-seeds{n}]": "passed" for n in range(3)},
+        **{f"test_shared[seeds{n}]": "failure" for n in range(3)},
+    }
+    shared = [dict(told[0][name][1]) for name in told[0] if "shared" in name]
+    assert sorted(one["hunt_seed"] for one in shared) == ["11", "12", "13"]
+    safe = [dict(told[0][name][1]) for name in told[0] if "::safe" in name]
+    assert sum(int(one["hunt_executions"]) for one in safe) == 100_001
+    line = shared[0]["hunt_replay"]
+    assert load_finding(line).verdict == "data-race"
+
+
+def test_what_a_scenario_claims() -> None:
+    (shows,) = load(["putback-forgets-unbuddied"])
+    (clean,) = load([load_path("counter")])
+    found, sound = plans(shows, Settings(7, "r"))
+    assert (found.label, found.hunt.design) == ("found", "sound+putback-forgets-unbuddied")
+    assert found.expected == tuple(sorted(shows.expect))
+    assert (sound.label, sound.expected, sound.hunt.seed) == ("sound", (), 7)
+    (hunted,) = plans(shows, Settings(7, "r", design="as-posted"))
+    assert (hunted.label, hunted.hunt.design, hunted.expected) == ("as-posted", "as-posted", ())
+    assert [plan.label for plan in plans(clean, Settings(7, "r", design="as-posted"))] == ["sound"]
+    found, sound = plans(shows, Settings(7, "r", seconds=3.0))
+    assert (found.hunt.seconds, sound.hunt.seconds, sound.hunt.executions) == (None, 3.0, None)
+    many = plans(clean, Settings(7, "r", executions=120_000))
+    assert [plan.block for plan in many] == ["-seeds0", "-seeds1", "-seeds2"]
+    assert len(plans(clean, Settings(7, "r", executions=120_000, strategy="dfs"))) == 1
+
+
+@pytest.mark.parametrize("seconds", [None, 2.0])
+def test_blocks_of_a_marker_have_seeds_of_their_own(seconds: float | None) -> None:
+    (clean,) = load([load_path("counter")])
+    settings = Settings(SEEDS - 1, "r", seconds=seconds, budget_typed=seconds is not None)
+    hunts = [
+        plan_of(clean, Wish(executions=100, blocks=3), settings, number).hunt for number in range(3)
+    ]
+    assert [hunt.seed for hunt in hunts] == [SEEDS - 1, 0, 1]
+    assert [hunt.exhaustive for hunt in hunts] == [True, False, False]
+    assert [hunt.seconds for hunt in hunts] == [seconds] * 3
+    assert [hunt.executions for hunt in hunts] == ([34, 33, 33] if seconds is None else [None] * 3)
+
+
+@pytest.mark.soak
+def test_the_package_finds_the_same_with_any_number_of_workers(pytester: pytest.Pytester) -> None:
+    told = {}
+    for workers in (0, 2, 4):
+        result = run(
+            pytester, "-n", workers, "--hunt-seed=11", f"--junit-xml=j{workers}.xml",
+            "--pyargs", "z3fold_stress.scenarios",
+        )  # fmt: skip
+        assert result.ret == 0
+        told[workers] = outcomes(pytester.path / f"j{workers}.xml")
+    assert len(told[0]) >= 151
+    assert told[0] == told[2] == told[4]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ("--dist=each", "--tx=2*popen"),
+        pytest.param(("--dist=worksteal", "-n2"), marks=pytest.mark.soak),
+        pytest.param(("--dist=loadgroup", "-n2"), marks=pytest.mark.soak),
+    ],
+    ids=lambda how: how[0].removeprefix("--dist="),
+)
+def test_every_way_to_share(pytester: pytest.Pytester, how: tuple[str, ...]) -> None:
+    pytester.makepyfile(
+        TESTS
+        + """
+@hunt(executions=500, blocks=3)
+def test_shared():
+    return Scenario(actors={"a": SAFE, "b": SAFE}, finish=LOST)
+"""
+    )
+    result = run(pytester, *how)
+    times = 2 if "--dist=each" in how else 1
+    result.assert_outcomes(passed=3 * times)
+    result.stdout.fnmatch_lines([f"{3 * times} explorations, *"])
+
+
+# What a test may say
+
+
+def test_markers(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        TESTS
+        + """
+import unittest
+
+@hunt(expect={"deadlock"})
+def test_expected():
+    return Scenario(actors=AB)
+
+@hunt(expect={"leak"}, executions=50)
+def test_not_the_expected():
+    return Scenario(actors=AB)
+
+@hunt
+def test_its_own_expectation():
+    return [Scenario(actors=AB, expect={"deadlock"}, name="one"),
+            Scenario(actors={"a": SAFE}, name="two")]
+
+@hunt(shown=True)
+def test_shown(tmp_path):
+    from z3fold_stress.scenario import Scenario, built_in_folder, load, op
+    return load(["putback-forgets-unbuddied"])
+
+@hunt
+def test_found():
+    return Scenario(actors=AB)
+
+@hunt
+def test_nothing():
+    pass
+
+@hunt
+async def test_coroutine():
+    return Scenario(actors=AB)
+
+class TestCase(unittest.TestCase):
+    @hunt
+    def test_method(self):
+        return Scenario(actors=AB)
+"""
+    )
+    result = run(pytester, "--hunt-save=found", "-v")
+    result.assert_outcomes(passed=3, failed=3, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*marker z3fold_stress: a coroutine cannot return a scenario*",
+            "*marker z3fold_stress: a method of unittest.TestCase cannot return a scenario*",
+            "expected leak, which did not come",
+            "DEADLOCK in scenario found, design sound",
+            "Replay: z3fold-stress replay *found/found-deadlock-*.json",
+            "*the test returned None, so nothing was explored*",
+        ]
+    )
+    result.stdout.fnmatch_lines(
+        ["FOUND deadlock: * (not-the-expected, sound), 2 times", "  z3fold-stress replay *"]
+    )
+    saved = {load_finding(str(path)).verdict for path in pytester.path.glob("found/*.json")}
+    assert {"deadlock"} <= saved
+    assert not list(pytester.path.glob("found/one-*")), "what was expected is no failure"
+
+
+def test_the_examples_of_the_documentation(pytester: pytest.Pytester) -> None:
+    path = Path(__file__).parents[1] / "docs" / "pytest.md"
+    blocks_of_code = re.findall(r"(?m)(?:^(?: {4}.*)?\n)+", path.read_text())
+    code = [textwrap.dedent(one) for one in blocks_of_code if "    def test_" in one]
+    pytester.makepyfile("\n".join(code))
+    result = run(pytester)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["1 found what is expected of them"])
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("steps=3", "it has no 'steps': there are executions"),
+        ("3", "it takes keywords only, and has 3"),
+        ("executions=0", "executions is 0: it is a number from 1"),
+        ("executions=True", "executions is True"),
+        ("seconds=-1", "-1 seconds shows nothing"),
+        ("seconds=1, blocks=2", "blocks are shares of executions"),
+        ("strategy='luck'", "no strategy is named 'luck'"),
+        ("design='suond'", "no design is named 'suond'; the nearest is 'sound'"),
+        ("expect={'deadlok'}", "no verdict is named 'deadlok'"),
+    ],
+)
+def test_what_a_marker_cannot_say(pytester: pytest.Pytester, said: str, told: str) -> None:
+    pytester.makepyfile(TESTS + f"@hunt({said})\ndef test_it():\n    return Scenario(actors=AB)\n")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"test_it: marker z3fold_stress: *{told}*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("how", "args"), [("failed", ()), ("skipped", ("-o", "hunt_inconclusive=skip"))]
+)
+def test_no_pass_without_evidence(
+    pytester: pytest.Pytester, how: str, args: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        TESTS
+        + """
+@hunt(max_steps=100)
+def test_cut():
+    return Scenario(actors={"a": [op.repeat(300, SAFE)], "b": SAFE})
+"""
+    )
+    result = run(pytester, "-rs", *args)
+    result.assert_outcomes(**{how: 1})
+    result.stdout.fnmatch_lines(
+        ["*inconclusive: 1,500 of 1,500 executions were cut at the step limit*"]
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "inconclusive: *::test_cut",
+            "degraded: cut, sound: * executions were cut at 100 steps*",
+        ]
+    )
+
+
+def test_a_set_up_that_fails_is_found() -> None:
+    setup = [op.set("r", 1), op.expect("r", "==", 2, "no way")]
+    scenario = Scenario(name="never", setup=setup, actors={"a": [op.set("r", 1)]})
+    settings = Settings(1, "r")
+    (plan,) = plans(scenario, settings)
+    record, text = pursue(plan, settings)
+    assert (record.outcome, record.executions) == ("bad", 0)
+    assert "the set-up fails by itself: invariant" in text
+    (plan,) = plans(replace(scenario, expect={"invariant"}), settings)
+    assert pursue(plan, settings)[0].outcome == "good"
+
+
+# Arenas
+
+
+def test_arenas_are_audited(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        TESTS
+        + """
+import time
+bent = pytest.mark.z3fold_arena(frames=8, design="sound+putback-forgets-unbuddied")
+
+def there_and_back(pool):
+    page = pool.page_of(pool.alloc(1200))
+    assert pool.isolate(page)
+    pool.putback(page)
+
+def test_good(z3fold_pool, z3fold_arena):
+    there_and_back(z3fold_pool)
+    label = os.readlink(f"/proc/self/fd/{z3fold_arena.fd}")
+    assert "z3fold-stress-" in label and "-main-test_good" in label
+
+@bent
+def test_audit(z3fold_pool):
+    there_and_back(z3fold_pool)
+
+@bent
+def test_fails_itself(z3fold_pool):
+    there_and_back(z3fold_pool)
+    assert False, "as it was meant"
+
+def test_still_isolated(z3fold_pool):
+    assert z3fold_pool.isolate(z3fold_pool.page_of(z3fold_pool.alloc(1200)))
+
+@pytest.mark.z3fold_arena(frams=1)
+def test_typo(z3fold_arena):
+    pass
+
+@pytest.mark.parametrize("z3fold_pool", [{"auto_drain": True}], indirect=True)
+def test_parameter(z3fold_pool):
+    assert z3fold_pool.auto_drain
+
+def work(pool):
+    pool.free(pool.alloc(700))
+
+def test_processes(z3fold_process, z3fold_pool):
+    for task in (2, 3):
+        z3fold_process(work, z3fold_pool, task=task)
+
+def test_killed_child(z3fold_process, z3fold_pool):
+    z3fold_process(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+def test_child_that_raises(z3fold_process):
+    z3fold_process(lambda: 1 / 0)
+
+@pytest.mark.z3fold_arena(delay_rate=1.0, delay_ns=20_000_000)
+def test_lock_in_hand(z3fold_pool, z3fold_arena, z3fold_process):
+    def endless():
+        while True:
+            z3fold_pool.free(z3fold_pool.alloc(100))
+
+    process = z3fold_process(endless)
+    while not z3fold_arena.layout.task_field(2, "nr_held"):
+        os.sched_yield()
+    process.kill()
+
+def test_endless_child(monkeypatch, z3fold_process):
+    from z3fold_stress.pytest_plugin import arenas
+    monkeypatch.setattr(arenas, "PATIENCE", 0.2)
+    z3fold_process(time.sleep, 1000)
+
+def test_no_such_task(z3fold_process):
+    with pytest.raises(ValueError, match="task 9 cannot be a process"):
+        z3fold_process(work, task=9)
+"""
+    )
+    result = run(pytester, "-rE", "--hunt-save=found")
+    result.assert_outcomes(passed=10, failed=1, errors=8)
+    result.stdout.fnmatch_lines(
+        [
+            "arena z3fold-stress-*-main-test_audit: 1 finding when the test was over",
+            "  lost-page: *audit rule *",
+            "  what it looks like: z3fold-stress inspect */found/*-test_audit.dump",
+            "arena z3fold-stress-*-main-test_fails_itself: 1 finding *",
+            "  this task has pages isolated: put them back before the pool goes",
+            "marker z3fold_arena: *frams*",
+            "  task 2 (*): * was ended by SIGKILL outside the allocator",
+            "  task 2 (*) ended with status 1: see its stderr",
+            "  orphaned-lock: task 2 (*): * inside *, holding the * lock *",
+            "  stall: task 2 (*) did not end within 0.2 s, inside its own code",
+        ]
+    )
+
+
+# Usage
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--hunt-seed=x"], "--hunt-seed: 'x' is no whole number"),
+        (["--hunt-seed=-1"], "--hunt-seed: -1 is out of range"),
+        (["--hunt-executions=0"], "--hunt-executions: 0 is out of range"),
+        (["--hunt-seconds=nan"], "--hunt-seconds: nan seconds show nothing"),
+        (["--hunt-seconds=soon"], "--hunt-seconds: 'soon' is no number"),
+        (["--hunt-design=suond"], "--hunt-design: no design is named 'suond'"),
+        (["--hunt-design=sound+x"], "--hunt-design: no defect is named 'x'"),
+        (["--hunt-strategy=luck"], "--hunt-strategy: no strategy is named 'luck'"),
+        (["--hunt-save=file/x"], "--hunt-save: */file is no folder"),
+        (["--hunt-inconclusive=shrug"], "--hunt-inconclusive: 'shrug' is none of fail"),
+        (["-o", "hunt_seed=y"], "ini setting hunt_seed: 'y' is no whole number"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_what_an_option_cannot_be(pytester: pytest.Pytester, args: list[str], told: str) -> None:
+    pytester.path.joinpath("file").touch()
+    with pytest.raises(pytest.UsageError) as caught:
+        settle(pytester.parseconfig(*args))
+    pytest.LineMatcher([str(caught.value)]).fnmatch_lines([f"{told}*"])
+
+
+def test_a_usage_error_ends_the_run(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "-n2", "--hunt-design=suond")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    result.stderr.fnmatch_lines(["ERROR: --hunt-design: no design is named 'suond'*"])
+
+
+def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nhunt_seed = 5\nhunt_executions = 7\nhunt_save = found\n")
+    settings = settle(pytester.parseconfig("--hunt-seed=6"))
+    assert (settings.seed, settings.executions, settings.budget_typed) == (6, 7, False)
+    assert settings.save == str(pytester.path / "found")
+    assert settle(pytester.parseconfig("--hunt-seconds=2")).budget_typed
+
+
+def test_a_finding_that_cannot_be_saved_is_told(tmp_path: Path) -> None:
+    (scenario,) = load([load_path("abba")])
+    with World(scenario, resolve("sound")) as world:
+        tally = explore_world(world, PORTFOLIO, budget=Budget(executions=100), seed=1)
+        finding, _ = make_finding(world, tally.found[-1])
+    path = hand_over(finding, Settings(1, "r", save=str(tmp_path)))
+    assert load_finding(path) == finding
+    assert [one.name for one in tmp_path.iterdir()] == [Path(path).name]
+    assert hand_over(finding, Settings(1, "r")) == ""
+    lost = Settings(1, "r", save=f"{path}/below")
+    (plan,) = plans(replace(scenario, expect=()), lost)
+    record, text = pursue(plan, lost)
+    assert record.degraded[-1].startswith("a finding was not saved, it is told as a line: ")
+    assert [load_finding(line.split()[-1]).verdict for line in text.splitlines() if "zs1:" in line]
+
+
+# Deaths
+
+
+def test_a_worker_that_dies_fails_its_test(pytester: pytest.Pytester) -> None:
+    """Nor does what it forked outlive it, and keep the controller waiting."""
+    pytester.makepyfile(
+        TESTS
+        + """
+import time
+
+@hunt
+@pytest.mark.parametrize("number", range(4))
+def test_others(number):
+    return Scenario(actors={"a": SAFE, "b": SAFE}, finish=LOST)
+
+def test_dies(z3fold_pool):
+    child = os.fork()
+    if not child:
+        time.sleep(1000)
+        os._exit(0)
+    with open("child", "w") as file:
+        file.write(str(child))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    )
+    result = run(pytester, "-n2")
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "worker 'gw?' crashed while running '*.py::test_dies'",
+            "degraded: worker gw? died: what it had in hand was not explored",
+        ]
+    )
+    assert not psutil.pid_exists(int(pytester.path.joinpath("child").read_text()))
+
+
+KILLS = [("spawned", 0.3 * step) for step in range(10)] + [
+    ("begun", 0.15 * step) for step in range(10)
+]
+
+
+@pytest.mark.parametrize(
+    ("since", "wait"),
+    [
+        ("spawned", 0.2),
+        ("begun", 0.2),
+        *(pytest.param(*kill, marks=pytest.mark.soak) for kill in KILLS),
+    ],
+)
+def test_a_run_ends_whenever_a_worker_is_killed(
+    pytester: pytest.Pytester, since: str, wait: float
+) -> None:
+    pytester.makepyfile(
+        TESTS
+        + """
+@hunt(executions=100_000, strategy="random")
+@pytest.mark.parametrize("number", range(20))
+def test_safe(number):
+    open("begun", "w").close()
+    return Scenario(actors={"a": SAFE, "b": SAFE, "c": SAFE})
+"""
+    )
+    command = [sys.executable, "-m", "pytest", "-n2", "-p", "no:cacheprovider"]
+    with (
+        pytester.path.joinpath("out").open("w") as out,
+        subprocess.Popen(command, cwd=pytester.path, stdout=out, stderr=out) as pytest_run,
+    ):
+        try:
+            workers = _workers(pytest_run.pid)
+            if since == "begun":
+                _wait_for(pytester.path / "begun")
+            time.sleep(wait)
+            workers[0].kill()
+            status = pytest_run.wait(TIMEOUT)
+        finally:
+            pytest_run.kill()
+    said = pytester.path.joinpath("out").read_text()
+    assert status in (0, 1), said
+    assert (status == 1) == ("crashed while running" in said), said
+    assert "20 explorations" in said or status == 1, said
+    assert not [one for one in workers if one.is_running()]
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _workers(pid: int) -> list[psutil.Process]:
+    """The workers of a run, as soon as there are two."""
+    deadline = time.monotonic() + TIMEOUT
+    while time.monotonic() < deadline:
+        workers = psutil.Process(pid).children()
+        if len(workers) == 2:
+            return workers
+        time.sleep(0.01)
+    raise AssertionError("no workers came")
+
+
+def test_ctrl_c_ends_with_the_summary(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        TESTS
+        + """
+@hunt(seconds=1000, strategy="random")
+def test_long():
+    open("begun", "w").close()
+    return Scenario(actors={"a": SAFE, "b": SAFE})
+"""
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    with subprocess.Popen(
+        command, cwd=pytester.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as pytest_run:
+        try:
+            _wait_for(pytester.path / "begun")
+            time.sleep(0.3)
+            pytest_run.send_signal(signal.SIGINT)
+            said, _ = pytest_run.communicate(timeout=TIMEOUT)
+        finally:
+            pytest_run.kill()
+    assert pytest_run.returncode == pytest.ExitCode.INTERRUPTED, said
+    told = pytest.LineMatcher(said.splitlines())
+    told.fnmatch_lines(["1 explorations, *", "inconclusive: *::test_long"])
