@@ -67,7 +67,7 @@ cdef inline u64 page_of_handle(u64 handle) noexcept nogil:
         return page_of_address(handle)
     if handle < H.slots or handle >= H.size or handle & 7:
         return 0
-    return page_of_address(slot_word(handle))
+    return page_of_address(own_word(at(handle)))
 
 
 cdef u32 swap_alloc() noexcept nogil:
@@ -190,7 +190,7 @@ cdef void enter_payload(u64 handle) noexcept nogil:
     cdef z3fold_header *zhdr
     cdef u64 word, page, low, high
     cdef int buddy
-    if not in_sim():
+    if not accesses_seen():
         return
     gate_look_away()
     page = page_of_address(handle) if handle & 1 else page_of_address(slot_word(handle))

@@ -64,8 +64,10 @@ void lifetime_frame(u64 offset, bool live)
 
 void lifetime_slots(u64 offset, bool live)
 {
-    if (!sim.window)
+    if (!sim.window) {
+        watch_slots(offset, live);
         return;
+    }
     change(&slots_dead[(offset - sim.slots) / SLOTS_SIZE], !live);
     if (unlikely(sim.recording > 1))
         trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE);

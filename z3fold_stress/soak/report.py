@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from z3fold_stress import _live
 from z3fold_stress.judgement import AuditFinding, Judgement
@@ -13,6 +13,9 @@ from z3fold_stress.soak.death import Death
 from z3fold_stress.soak.processes import Member
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import LockNumbers, Statistics
+
+if TYPE_CHECKING:
+    from z3fold_stress.soak.accesses import AccessChecks
 
 __all__ = ["Course", "SoakReport"]
 
@@ -57,6 +60,8 @@ class SoakReport:
     dump: str | None = None
     dump_failed: str | None = None
     """Why the arena could not be saved."""
+    checks: AccessChecks | None = None
+    """Of a checked soak: what the processes saw of their accesses."""
 
     @classmethod
     def of(
@@ -66,8 +71,11 @@ class SoakReport:
         members: Iterable[Member],
         statistics: Statistics,
         judgements: list[Judgement],
+        checks: AccessChecks | None = None,
     ) -> SoakReport:
         """Read everything while the arena is still there."""
+        if checks is not None:
+            judgements = [checks.told(judgement) for judgement in judgements]
         names = {member.task: member.name for member in members}
         workers = [m for m in members if m.role == _live.Role.ROLE_WORKER]
         return cls(
@@ -92,6 +100,7 @@ class SoakReport:
             quiet_points=course.quiet_points,
             command=command_of(settings),
             events=last_events(statistics, names, judgements[0]) if judgements else [],
+            checks=checks,
         )
 
     @property
@@ -109,10 +118,13 @@ class SoakReport:
 
     @property
     def status(self) -> int:
-        """0 nothing found, 1 found, 4 inconclusive: interrupted, or a worker did no work."""
+        """0 nothing found, 1 found, 4 inconclusive: interrupted, or a worker did no work, or
+        nothing was checked that was to be."""
         if self.judgements:
             return 1
         if self.interrupted or self.idle_workers or not self.counts["verified"]:
+            return 4
+        if self.checks is not None and not self.checks.watchpoints:
             return 4
         return 0
 
@@ -139,6 +151,7 @@ class SoakReport:
 
 
 _NOT_OPTIONS = {"design", "seed", "faults", "kill", "offline", "cross_cpu_search", "poison"}
+_NOT_OPTIONS |= {"checked"}
 _NOT_OPTIONS |= {"keep_going", "ring", "seconds"}
 
 
@@ -157,6 +170,7 @@ def command_of(s: SoakSettings) -> str:
     if s.ring != usual.ring:
         words.append(f"--recorder {s.ring}")
     flags = {
+        "--checked": s.checked,
         "--kill": s.kill,
         "--no-offline": not s.offline,
         "--no-cross-cpu-search": not s.cross_cpu_search,
