@@ -158,7 +158,7 @@ cdef void free_claimed_object(pool_t *pool, object_t *o) noexcept nogil:
         swap_free(slot)
         op_leave()
     write_once32(&o.state, OBJECT_EMPTY)
-    o.owner = 0
+    write_once32(&o.owner, 0)
     release_object(o)
 
 
@@ -262,5 +262,5 @@ cdef void recover_task(pool_t *pool, u32 dead) noexcept nogil:
         if claim_dying(o):
             free_claimed_object(pool, o)
             continue
-        if o.owner == dead and o.state != OBJECT_EMPTY:
+        if read_once32(&o.owner) == dead and read_once32(&o.state) != OBJECT_EMPTY:
             free_object(pool, o)

@@ -388,9 +388,9 @@ void __attribute__((noinline)) watch_access(u64 offset, u64 size, bool write, bo
         return;
     }
     check_points(offset, size, write, atomic, pc);
-    if (unlikely(--until_delay < 0))
+    if (unlikely(--until_delay <= 0))
         delay();
-    if (!atomic && unlikely(--until_point < 0)) {
+    if (!atomic && unlikely(--until_point <= 0)) {
         watch(offset, size, write, pc);
         check_life(offset, size, write, atomic, pc);
     }
