@@ -1,5 +1,6 @@
 # cython: freethreading_compatible = False
-"""The engine as built for the sim world: tasks as coroutines, every access to the arena seen.
+"""The engine as built for the sim world: tasks as coroutines, every access to the arena seen;
+or real processes that check each of their own.
 
 The parts are one translation unit, included in the order of their dependencies:
 base <- sync <- mm <- z3fold <- client <- check <- run <- face. The gate is that of sim/.
@@ -13,6 +14,7 @@ include "base/verdict.pxi"
 include "base/recorder.pxi"
 include "base/list.pxi"
 include "sim/gate.pxi"
+include "sync/injection.pxi"
 include "sync/held.pxi"
 include "sync/spinlock.pxi"
 include "sync/rwlock.pxi"
@@ -52,3 +54,4 @@ include "face/engine.pxi"
 include "face/fields.pxi"
 include "face/simulator.pxi"
 include "face/remote.pxi"
+include "face/watch.pxi"

@@ -1,8 +1,12 @@
-"""Types of the instrumented engine (pyx/_sim.pyx): the simulator alone; the rest is as in _live."""
+"""Types of the instrumented engine (pyx/_sim.pyx): the simulator, and the checks of real processes;
+the rest is as in _live."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from z3fold_stress._live import Abandoned as Abandoned
+from z3fold_stress._live import Engine as Engine
+from z3fold_stress._live import catch_crashes_here as catch_crashes_here
 from z3fold_stress._live import fields as fields
 
 Choice = tuple[int, int, int, int]
@@ -11,6 +15,12 @@ Choice = tuple[int, int, int, int]
 BUILD: str
 """Of the sources that it was built of, 12 hex digits."""
 
+WATCH_BYTES: int
+"""Room beside an arena that processes need to check their accesses."""
+
+def check_accesses(engine: Engine, rate: int, stall_ns: int, delay_every: int = 0) -> None: ...
+def access_reports(memory: Any) -> list[dict[str, Any]]: ...
+def access_totals(memory: Any) -> dict[str, Any]: ...
 def coverage_forget() -> None: ...
 def coverage_total() -> int: ...
 

@@ -39,17 +39,22 @@ class Arena:
         self._make(ArenaSettings.of(design, defects, **settings))
 
     @classmethod
-    def make(cls, settings: ArenaSettings, label: str = "z3fold-stress") -> Arena:
-        """An arena of these settings. ``label``: how /proc shows its memory file."""
+    def make(
+        cls, settings: ArenaSettings, label: str = "z3fold-stress", beside: int = 0
+    ) -> Arena:
+        """An arena of these settings. ``label``: how /proc shows its memory file; ``beside``:
+        bytes of shared memory after its end."""
         arena = cls.__new__(cls)
-        arena._make(settings, label)
+        arena._make(settings, label, beside)
         return arena
 
-    def _make(self, settings: ArenaSettings, label: str = "z3fold-stress") -> None:
+    def _make(
+        self, settings: ArenaSettings, label: str = "z3fold-stress", beside: int = 0
+    ) -> None:
         geometry = settings.geometry()
         fd = os.memfd_create(label)
         try:
-            os.ftruncate(fd, _live.arena_size(geometry))
+            os.ftruncate(fd, _live.arena_size(geometry) + beside)
             self._map(fd)
         except BaseException:
             os.close(fd)
@@ -64,6 +69,7 @@ class Arena:
             raise _live.ArenaError("not an arena: the file is empty")
         self.fd = fd
         self.memory = mmap.mmap(fd, size)
+        self._build: Any = _live
         self._engine = _live.Engine(self.memory, 0)
         self.layout = Layout(self.memory)
         self.handles = 0
@@ -138,6 +144,17 @@ class Arena:
             )
         self._engine.become(task, role, cpu)
 
+    def use(self, build: Any) -> None:
+        """Look at the arena with another build of the engine: the module ``_live`` or ``_sim``.
+
+        For a process that has not become a task yet. Raises ArenaError where the two disagree
+        about the layout.
+        """
+        self._engine.close()
+        self._build = build
+        self._engine = build.Engine(self.memory, 0)
+        self._engine.examine()
+
     @property
     def task(self) -> int:
         return int(self._engine.task)
@@ -184,7 +201,7 @@ class Arena:
         before = self.layout.arena("nr_verdicts")
         try:
             answer = self._engine.call(what, pool, a, b, c)
-        except _live.Abandoned:
+        except self._build.Abandoned:
             self.abandoned = True
             raise VerdictError(self.judgements()) from None
         if self.layout.arena("nr_verdicts") != before and self.layout.arena("stop"):

@@ -38,7 +38,7 @@ cdef extern from *:
         return __atomic_compare_exchange_n(p, &old, new_, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     }
     #if defined(Z3F_SIM)
-    /* A simulation has no clock, and the compiler does not show what memcpy touches. */
+    /* The compiler does not show what memcpy touches. */
     void sim_reads(const void *p, uint64_t size);
     void sim_writes(const void *p, uint64_t size);
     void sim_poison(void *p, int byte, uint64_t size);
@@ -66,7 +66,7 @@ cdef extern from *:
         }
         return -1;
     }
-    /* A load of what nobody shares. The instrumented build does not see through assembly. */
+    /* A load of what nobody shares, or that nobody is to be blamed for. The instrumented build does not see through assembly. */
     #if defined(Z3F_SIM) && defined(__x86_64__)
     static inline uint64_t z3f_own(const void *p) {
         uint64_t value;
@@ -87,9 +87,14 @@ cdef extern from *:
     #define z3f_reads(p, n) ((void)0)
     #define z3f_writes(p, n) ((void)0)
     #endif
-    #if defined(Z3F_SIM)
+    #if defined(Z3F_SIM) && defined(__x86_64__)
+    uint64_t sim_clock(void);
+    static inline void z3f_pause(void) { __builtin_ia32_pause(); }
+    static inline uint64_t z3f_clock(void) { return sim_clock(); }
+    #elif defined(Z3F_SIM)
+    uint64_t sim_clock(void);
     static inline void z3f_pause(void) { }
-    static inline uint64_t z3f_clock(void) { return 0; }
+    static inline uint64_t z3f_clock(void) { return sim_clock(); }
     #elif defined(__x86_64__)
     static inline void z3f_pause(void) { __builtin_ia32_pause(); }
     static inline uint64_t z3f_clock(void) { return __builtin_ia32_rdtsc(); }

@@ -10,7 +10,7 @@ cdef inline list_head *node(u64 offset) noexcept nogil:
 
 cdef inline void prefetch_linked(u64 *link) noexcept nogil:
     """A guess at what is needed next, read without a lock; nothing depends on it."""
-    if not in_sim():
+    if not accesses_seen():
         prefetch(node(read_once64(link)))
 
 

@@ -67,7 +67,7 @@ cdef inline u64 page_of_handle(u64 handle) noexcept nogil:
         return page_of_address(handle)
     if handle < H.slots or handle >= H.size or handle & 7:
         return 0
-    return page_of_address(slot_word(handle))
+    return page_of_address(own_word(at(handle)))
 
 
 cdef u32 swap_alloc() noexcept nogil:
@@ -158,7 +158,7 @@ cdef void free_claimed_object(pool_t *pool, object_t *o) noexcept nogil:
         swap_free(slot)
         op_leave()
     write_once32(&o.state, OBJECT_EMPTY)
-    o.owner = 0
+    write_once32(&o.owner, 0)
     release_object(o)
 
 
@@ -190,7 +190,7 @@ cdef void enter_payload(u64 handle) noexcept nogil:
     cdef z3fold_header *zhdr
     cdef u64 word, page, low, high
     cdef int buddy
-    if not in_sim():
+    if not accesses_seen():
         return
     gate_look_away()
     page = page_of_address(handle) if handle & 1 else page_of_address(slot_word(handle))
@@ -262,5 +262,5 @@ cdef void recover_task(pool_t *pool, u32 dead) noexcept nogil:
         if claim_dying(o):
             free_claimed_object(pool, o)
             continue
-        if o.owner == dead and o.state != OBJECT_EMPTY:
+        if read_once32(&o.owner) == dead and read_once32(&o.state) != OBJECT_EMPTY:
             free_object(pool, o)

@@ -116,6 +116,7 @@ cdef class Engine:
     def close(self):
         if self.open:
             self.open = False
+            gate_arena_gone(self.base)
             PyBuffer_Release(&self.view)
 
     def __dealloc__(self):

@@ -322,11 +322,12 @@ cdef class Simulator:
 
     cdef int bind_world(self) except -1:
         """The variables of the subject that name the arena; every lock goes to the gate."""
-        global view_plain, view_detour
+        global view_plain, view_gated, view_detour
         if not self.open:
             raise ValueError("this simulator is closed")
         bind(self.base, self.nr + 1)
         view_plain = False
+        view_gated = False
         view_detour = &always
         return 0
 

@@ -31,13 +31,13 @@ cdef void fill_empty(pool_t *pool, object_t *o, const mix_t *m) noexcept nogil:
     cdef u32 size
     cdef int gfp = GFP_ATOMIC if coin(&r) < m.atomic_below else GFP_KERNEL
     size = m.sizes[random_below(current, m.nr_sizes)]
-    o.owner = me
+    write_once32(&o.owner, me)
     o.size = size if size > MIN_PAYLOAD else MIN_PAYLOAD
     if client_alloc(pool, o, o.size, gfp) == 0:
         fill_object(pool, o)
         write_once32(&o.state, OBJECT_LIVE)
     else:
-        o.owner = 0
+        write_once32(&o.owner, 0)
 
 
 cdef void swap_in(pool_t *pool, object_t *o) noexcept nogil:
@@ -109,7 +109,7 @@ cdef void random_operation(pool_t *pool, const mix_t *m) noexcept nogil:
             change_object(pool, o, m, dice)
     elif state == OBJECT_LIVE:
         if dice < m.free_below and read_once64(&o.word) != 0:
-            if free_object(pool, o) and o.owner != me:
+            if free_object(pool, o) and read_once32(&o.owner) != me:
                 count(N_HANDED_OVER)
         elif dice < m.rewrite_below:
             change_object(pool, o, m, dice)

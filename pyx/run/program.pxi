@@ -137,7 +137,7 @@ cdef void alloc_named(pool_t *pool, object_t *o, u32 size, int gfp, bint fill) n
         return
     if o.state == OBJECT_EMPTY:
         operation = history_invoke(object_id(o), True, fill)
-        o.owner = me
+        write_once32(&o.owner, me)
         o.size = size
         o.version = 0
         if client_alloc(pool, o, size, gfp) == 0:
@@ -145,7 +145,7 @@ cdef void alloc_named(pool_t *pool, object_t *o, u32 size, int gfp, bint fill) n
                 fill_object(pool, o)
             write_once32(&o.state, OBJECT_LIVE)
         else:
-            o.owner = 0
+            write_once32(&o.owner, 0)
         history_respond(operation, fill)
     release_object(o)
 

@@ -1,7 +1,7 @@
 # The gate of the sim world: every operation that orders tasks goes to the scheduler (sim.h).
 #
 # The same vocabulary as sync/gate.pxi. Outside an execution (no window) the subject runs as in
-# the live world, one task at a time. Where in the subject an operation is, is the address that
+# the live world: one task at a time, or as one of several real processes (watch.c). Where in the subject an operation is, is the address that
 # they return to: those of spinlocks are inlined into the subject, the others never are.
 
 cdef extern from "sim/remote.h":
@@ -33,6 +33,7 @@ cdef extern from "sim/remote.h":
         if (__builtin_expect(keeping > 1, 0))
             trace_event(EVENT_OP_BEGIN, 0, 0, 0);
     }
+    #define z3f_yes() 1
     #define z3f_gate_read_lock(l, c) sim_read_lock((l), (c), z3f_here())
     #define z3f_gate_read_unlock(l) sim_read_unlock((l), z3f_here())
     #define z3f_gate_write_lock(l, c) sim_write_lock((l), (c), z3f_here())
@@ -59,6 +60,7 @@ cdef extern from "sim/remote.h":
     void gate_look_again "sim_look_again"() noexcept nogil
     void gate_remember "sim_remember"(u64 *word) noexcept nogil
     void data_race "sim_data_race"(int reason) noexcept nogil
+    bint accesses_seen "z3f_yes"() noexcept nogil   # by whoever looks for races
     bint gate_should_fail "sim_gate_should_fail"(int fault) noexcept nogil
     void frame_lives "lifetime_frame"(u64 address, bint live) noexcept nogil
     void slots_live "lifetime_slots"(u64 offset, bint live) noexcept nogil
@@ -75,14 +77,8 @@ cdef extern from "sim/remote.h":
     void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
                   const char *text) noexcept nogil
 
-
-cdef bint should_fail(int fault) noexcept nogil:
-    """Whether to fail here on purpose: a choice of the strategy, or (outside) a matter of luck."""
-    return gate_should_fail(fault)
-
-
-cdef inline void gate() noexcept nogil:
-    pass
+cdef extern from "sim/watch.h":
+    void gate_arena_gone "watch_stop"(const char *base) noexcept nogil
 
 
 cdef inline void relax(u32 *spins) noexcept nogil:

@@ -1,7 +1,8 @@
 /* What the compiler calls at each load, store and atomic of the instrumented subject
  * (-fsanitize=thread, without its runtime: these are the kernel's KCSAN hooks in user space).
  *
- * An access outside the window costs one comparison; the window is empty while nobody runs. */
+ * An access outside the window costs two comparisons; the window is empty while nobody runs, and
+ * then a process may check its accesses itself (watch.c). */
 #include "sim.h"
 #include "remote.h"
 
@@ -62,12 +63,16 @@ static void plain_access(u64 offset, u32 size, bool write, u64 pc)
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
             plain_access(offset, size, false, HERE);                                    \
+        else if (unlikely(offset < sim.checked))                                        \
+            watch_access(offset, size, false, false, HERE);                             \
     }                                                                                   \
     HOOK void __tsan_write##size(void *p)                                               \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
             plain_access(offset, size, true, HERE);                                     \
+        else if (unlikely(offset < sim.checked))                                        \
+            watch_access(offset, size, true, false, HERE);                              \
     }
 
 PLAIN(1)
@@ -83,6 +88,8 @@ PLAIN(16)
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
             plain_access(offset, size, write, HERE);                                    \
+        else if (unlikely(offset < sim.checked))                                        \
+            watch_access(offset, size, write, false, HERE);                             \
     }
 
 PLAIN_ALIAS(__tsan_unaligned_read2, 2, false)
@@ -123,12 +130,16 @@ HOOK void __tsan_read_range(void *p, unsigned long size)
     u64 offset = in_window(p);
     if (offset < sim.window && size)
         range_access(offset, size, false, HERE);
+    else if (unlikely(offset < sim.checked) && size)
+        watch_access(offset, size, false, false, HERE);
 }
 HOOK void __tsan_write_range(void *p, unsigned long size)
 {
     u64 offset = in_window(p);
     if (offset < sim.window && size)
         range_access(offset, size, true, HERE);
+    else if (unlikely(offset < sim.checked) && size)
+        watch_access(offset, size, true, false, HERE);
 }
 
 void sim_reads(const void *p, u64 size)
@@ -136,12 +147,16 @@ void sim_reads(const void *p, u64 size)
     u64 offset = in_window(p);
     if (offset < sim.window && size)
         range_access(offset, size, false, HERE);
+    else if (unlikely(offset < sim.checked) && size)
+        watch_access(offset, size, false, false, HERE);
 }
 void sim_writes(const void *p, u64 size)
 {
     u64 offset = in_window(p);
     if (offset < sim.window && size)
         range_access(offset, size, true, HERE);
+    else if (unlikely(offset < sim.checked) && size)
+        watch_access(offset, size, true, false, HERE);
 }
 
 HOOK void __tsan_init(void);
@@ -190,8 +205,11 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         u##bits old;                                                                    \
-        if (unlikely(offset >= sim.window))                                             \
+        if (unlikely(offset >= sim.window)) {                                           \
+            if (unlikely(offset < sim.checked))                                         \
+                watch_access(offset, bits / 8, true, true, HERE);                       \
             return __atomic_##name##how(p, v, __ATOMIC_ACQ_REL);                        \
+        }                                                                               \
         atomic_access(offset, bits / 8, POINT_RMW, order, HERE, 0);                     \
         old = *p;                                                                       \
         *p = (u##bits)(expression);                                                     \
@@ -209,14 +227,18 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_LOAD, order, HERE, 0);                   \
+            atomic_access(offset, bits / 8, POINT_LOAD, order, HERE, 0);                \
+        else if (unlikely(offset < sim.checked))                                        \
+            watch_access(offset, bits / 8, false, true, HERE);                          \
         return __atomic_load_n(p, __ATOMIC_ACQUIRE);                                    \
     }                                                                                   \
     HOOK void __tsan_atomic##bits##_store(volatile u##bits *p, u##bits v, int order)      \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_STORE, order, HERE, 0);                  \
+            atomic_access(offset, bits / 8, POINT_STORE, order, HERE, 0);               \
+        else if (unlikely(offset < sim.checked))                                        \
+            watch_access(offset, bits / 8, true, true, HERE);                           \
         __atomic_store_n(p, v, __ATOMIC_RELEASE);                                       \
     }                                                                                   \
     HOOK int __tsan_atomic##bits##_compare_exchange_strong(                               \
@@ -225,9 +247,12 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         u64 offset = in_window(p);                                                      \
         u64 wanted = *expected;                                                         \
         (void)failure;                                                                  \
-        if (unlikely(offset >= sim.window))                                             \
+        if (unlikely(offset >= sim.window)) {                                           \
+            if (unlikely(offset < sim.checked))                                         \
+                watch_access(offset, bits / 8, *p == (u##bits)wanted, true, HERE);      \
             return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
                                                __ATOMIC_RELAXED);                       \
+        }                                                                               \
         atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);               \
         *expected = *p;                                                                 \
         if (*expected != (u##bits)wanted)                                               \
@@ -241,9 +266,12 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         u64 offset = in_window(p);                                                      \
         u64 wanted = *expected;                                                         \
         (void)failure;                                                                  \
-        if (unlikely(offset >= sim.window))                                             \
+        if (unlikely(offset >= sim.window)) {                                           \
+            if (unlikely(offset < sim.checked))                                         \
+                watch_access(offset, bits / 8, *p == (u##bits)wanted, true, HERE);      \
             return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
                                                __ATOMIC_RELAXED);                       \
+        }                                                                               \
         atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);               \
         *expected = *p;                                                                 \
         if (*expected != (u##bits)wanted)                                               \

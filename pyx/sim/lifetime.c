@@ -70,8 +70,10 @@ void lifetime_frame(u64 offset, bool live)
 
 void lifetime_slots(u64 offset, bool live)
 {
-    if (!sim.window)
+    if (!sim.window) {
+        watch_slots(offset, live);
         return;
+    }
     if (unlikely(sim.remote)) {
         remote_ask(&(struct remote_call){ .what = CALL_LIFE_SLOTS, .object = offset,
                                           .write = live });

@@ -388,17 +388,20 @@ bool sim_gate_should_fail(int fault)
 }
 
 /* A checker looks at the arena: its accesses are nobody's. */
-static u64 window_kept;
+static u64 window_kept, checked_kept;
 
 void sim_look_away(void)
 {
     window_kept = sim.window;
+    checked_kept = sim.checked;
     sim.window = 0;
+    sim.checked = 0;
 }
 
 void sim_look_again(void)
 {
     sim.window = window_kept;
+    sim.checked = checked_kept;
 }
 
 /* It is about to be written to while nobody looks: the next execution needs it as it was. */
@@ -414,8 +417,10 @@ void sim_remember(u64 *word)
 
 void sim_payload_begin(u64 low, u64 high)
 {
-    if (!sim.window)
+    if (!sim.window) {
+        watch_payload(low, high);
         return;
+    }
     sim.running->payload = 1;
     sim.running->low = low;
     sim.running->high = high;
@@ -426,12 +431,16 @@ void sim_data_race(int reason)
 {
     if (sim.window)
         sim.running->known_race = (u8)(reason + 1);
+    else
+        watch_known_race(reason);
 }
 
 void sim_payload_end(void)
 {
     if (sim.window)
         sim.running->payload = 0;
+    else
+        watch_payload(0, 0);
 }
 
 u32 sim_history_invoke(u32 object, bool write, u64 value)
@@ -462,6 +471,8 @@ void sim_poison(void *p, int byte, u64 size)
                                               .size = size, .pc = HERE });
         else
             sim_poisoned(offset, size, HERE);
+    } else if (offset < sim.checked) {
+        watch_access(offset, size, true, false, HERE);
     }
     memset(p, byte, size);
 }

@@ -149,6 +149,7 @@ void surw_forget(void);         /* its profile: another world begins */
 struct sim {
     /* hot */
     u64 window;                 /* bytes of the arena that are watched; 0: nobody runs */
+    u64 checked;                /* the same of a real process that checks its accesses (watch.c) */
     char *base;                 /* of the arena */
     struct sim_task *running;
     bool races;                 /* look for races */
@@ -382,8 +383,15 @@ struct sim_event {
 enum { EVENT_OP_BEGIN = 64, EVENT_ACCESS = 66, EVENT_FAIL, EVENT_DIE, EVENT_LIVES, EVENT_FREED };
 extern struct sim_event *events;
 extern u32 nr_events;
+u32 trace_stack(u64 *pcs, u32 most);
 void trace_reset(void);
 void trace_free(void);
+
+/* watch.c: real processes that check their accesses (no execution: the window is empty) */
+void watch_access(u64 offset, u64 size, bool write, bool atomic, u64 pc);
+void watch_payload(u64 low, u64 high);
+void watch_slots(u64 offset, bool live);
+void watch_known_race(int reason);
 
 /* coverage.c: ordered pairs of conflicting sites, and hand-offs of objects */
 void coverage_pair(u64 pc_before, u64 pc_after);

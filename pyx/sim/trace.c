@@ -21,7 +21,7 @@ static u64 value_at(u64 object, u32 size)
 }
 
 /* The calls that led here, by frame pointers: the instrumented build keeps them. */
-static u32 walk_stack(u64 *pcs, u32 most)
+u32 trace_stack(u64 *pcs, u32 most)
 {
     u64 *frame = __builtin_frame_address(0);
     u32 n = 0;
@@ -73,7 +73,7 @@ void trace_event(u32 kind, u64 object, u32 size, u64 pc)
     e->pc = pc;
     e->before = kind < EVENT_OP_BEGIN || kind == EVENT_ACCESS
         ? value_at(object, kind == EVENT_ACCESS ? size & 0x7f : size) : 0;
-    e->nr_stack = walk_stack(e->stack, 12);
+    e->nr_stack = trace_stack(e->stack, 12);
     e->nr_held = t->nr_held < 8 ? t->nr_held : 8;
     memcpy(e->held, t->held, e->nr_held * sizeof(u32));
 }

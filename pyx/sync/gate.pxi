@@ -1,7 +1,5 @@
 # The gate of the live world: what happens at a synchronisation operation besides the
-# operation itself. Here that is only what a run asks for: dawdling, to hold windows open
-# that are nanoseconds wide, and injected failures. Off, it costs one test.
-
+# operation itself. Here that is only what a run asks for (injection.pxi): off, it costs one test.
 #
 # The sim world has a gate of its own (sim/gate.pxi); what the two have in common is the
 # vocabulary. Here nobody simulates, and all of that is gone when this is compiled.
@@ -36,6 +34,8 @@ cdef extern from *:
     void gate_look_again "z3f_nothing"() noexcept nogil
     void gate_remember "z3f_nothing"(u64 *word) noexcept nogil
     void data_race "z3f_nothing"(int reason) noexcept nogil
+    bint accesses_seen "z3f_no"() noexcept nogil    # by whoever looks for races
+    void gate_arena_gone "z3f_nothing"(const char *base) noexcept nogil
     bint gate_should_fail "z3f_no"(int fault) noexcept nogil
     void frame_lives "z3f_nothing"(u64 address, bint live) noexcept nogil
     void slots_live "z3f_nothing"(u64 offset, bint live) noexcept nogil
@@ -49,39 +49,6 @@ cdef extern from *:
     bint gate_stays "z3f_no"() noexcept nogil
     u32 history_invoke "z3f_no"(u32 object, bint write, u64 value) noexcept nogil
     void history_respond "z3f_unused"(u32 operation, u64 value) noexcept nogil
-
-
-cdef void dawdle() noexcept nogil:
-    """Lose some time, now and then: the config says how often and how long."""
-    cdef u64 r = random64(current)
-    cdef u64 until
-    if <u32>(r >> 32) >= H.config.delay_rate:
-        return
-    if r & 1:
-        sched_yield()
-        return
-    until = now_ns() + ((r & 0xffff) * H.config.delay_ns >> 16)
-    while now_ns() < until:
-        pause()
-
-
-cdef inline void gate() noexcept nogil:
-    if unlikely(gated):
-        dawdle()
-
-
-cdef bint decide_to_fail(int fault) noexcept nogil:
-    if <u32>(random64(current) >> 32) >= H.config.fault[fault]:
-        return False
-    count(N_INJECTED)
-    return True
-
-
-cdef inline bint should_fail(int fault) noexcept nogil:
-    """Whether to fail here on purpose, as the kernel's fault injection asks."""
-    if in_sim():
-        return gate_should_fail(fault)
-    return unlikely(gated) and H.config.fault[fault] != 0 and decide_to_fail(fault)
 
 
 cdef inline void relax(u32 *spins) noexcept nogil:

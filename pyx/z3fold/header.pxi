@@ -220,7 +220,7 @@ cdef z3fold_header *get_z3fold_header(pool_t *pool, u64 handle,
     if (unlikely(handle & 7 != 0) or unlikely(handle >= H.size)
             or unlikely(slots.pool != offset_of(pool))):
         return lookup_checked(pool, handle, where)
-    if not in_sim():
+    if not accesses_seen():
         prefetch_header(slot_word(handle))      # a guess, while the lock is taken
     if (unlikely(defect(SLOT_READ_BEFORE_PAGE_LOCK))
             or unlikely(not spin_lock_fast(&slots.lock, LC_SLOTS))):

@@ -107,6 +107,24 @@ def _seed(seed: int | None) -> int:
 @click.option("--no-cross-cpu-search", is_flag=True, help="Switch patch 2/4 off.")
 @click.option("--no-poison", is_flag=True, help="Do not fill and check freed frames.")
 @click.option("--coverage/--no-coverage", default=True, help="Say how much there is still to come.")
+@click.option(
+    "--checked",
+    is_flag=True,
+    help="Check each access, on the instrumented build: races, freed memory, bounds.",
+)
+@click.option(
+    "--watch-rate",
+    default=1000,
+    show_default=True,
+    help="Checked: one plain access in so many sets a watchpoint.",
+)
+@click.option(
+    "--watch-stall-us",
+    default=50,
+    show_default=True,
+    help="Checked: how long it waits there.",
+)
+@click.option("--access-delay", default=0.0, help="Checked: how often an access dawdles, 0 to 1.")
 @click.option("--keep-going", is_flag=True, help="Collect verdicts instead of ending at the first.")
 @click.option(
     "--dump",

@@ -12,7 +12,7 @@ from z3fold_stress import _live
 from z3fold_stress.arena import Arena
 from z3fold_stress.soak.settings import SoakSettings
 
-__all__ = ["Member", "cast", "run_member"]
+__all__ = ["Checking", "Member", "cast", "run_member"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,22 @@ class Member:
     role: int
     name: str
     cpu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """How processes check their accesses: see ``SoakSettings``."""
+
+    rate: int
+    stall_us: int
+    delay: float
+
+    @classmethod
+    def of(cls, settings: SoakSettings) -> Checking | None:
+        """None: they run at full speed, and do not."""
+        if not settings.checked:
+            return None
+        return cls(settings.watch_rate, settings.watch_stall_us, settings.access_delay)
 
 
 def cast(settings: SoakSettings) -> list[Member]:
@@ -41,6 +57,15 @@ def cast(settings: SoakSettings) -> list[Member]:
     ]
 
 
+def _build(checking: Checking | None) -> Any:
+    """The build of the engine that a member runs."""
+    if checking is None:
+        return _live
+    from z3fold_stress import _sim  # not cheap, and seldom needed
+
+    return _sim
+
+
 def run_member(
     arena: Arena,
     member: Member,
@@ -49,15 +74,21 @@ def run_member(
     sizes: bytes,
     parent: int,
     recover: bool,
+    checking: Checking | None = None,
 ) -> None:
     """The body of a member's process. Ends when the arena says stop, or with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not _live.die_with_parent(parent):
         os._exit(0)
     _live.name_process(f"z3f-{member.name}")
+    build = _build(checking)
+    arena.use(build)
     engine = arena.engine
     arena.become(member.task, member.role, member.cpu)
-    _live.catch_crashes_here()
+    build.catch_crashes_here()
+    if checking is not None:
+        delay_every = round(1 / checking.delay) if checking.delay else 0
+        build.check_accesses(engine, checking.rate, checking.stall_us * 1000, delay_every)
     try:
         if recover:
             engine.call(_live.Call.CALL_RECOVER, pool, member.task)
@@ -65,7 +96,7 @@ def run_member(
             engine.worker(work, array.array("H", sizes))
         else:
             engine.daemon(work)
-    except _live.Abandoned:
+    except build.Abandoned:
         pass  # the verdict is in the arena
     finally:
         arena.layout.poke(

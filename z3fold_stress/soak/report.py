@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from z3fold_stress import _live
 from z3fold_stress.judgement import AuditFinding, Judgement
@@ -14,6 +14,9 @@ from z3fold_stress.soak.processes import Member
 from z3fold_stress.soak.residual import Residual
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import LockNumbers, Statistics
+
+if TYPE_CHECKING:
+    from z3fold_stress.soak.accesses import AccessChecks
 
 __all__ = ["Course", "SoakReport"]
 
@@ -61,6 +64,8 @@ class SoakReport:
     """Why the arena could not be saved."""
     coverage: Residual | None = None
     """What is still to come; None where nobody looked."""
+    checks: AccessChecks | None = None
+    """Of a checked soak: what the processes saw of their accesses."""
 
     @classmethod
     def of(
@@ -70,8 +75,11 @@ class SoakReport:
         members: Iterable[Member],
         statistics: Statistics,
         judgements: list[Judgement],
+        checks: AccessChecks | None = None,
     ) -> SoakReport:
         """Read everything while the arena is still there."""
+        if checks is not None:
+            judgements = [checks.told(judgement) for judgement in judgements]
         names = {member.task: member.name for member in members}
         workers = [m for m in members if m.role == _live.Role.ROLE_WORKER]
         return cls(
@@ -97,6 +105,7 @@ class SoakReport:
             command=command_of(settings),
             events=last_events(statistics, names, judgements[0]) if judgements else [],
             coverage=course.coverage,
+            checks=checks,
         )
 
     @property
@@ -114,10 +123,13 @@ class SoakReport:
 
     @property
     def status(self) -> int:
-        """0 nothing found, 1 found, 4 inconclusive: interrupted, or a worker did no work."""
+        """0 nothing found, 1 found, 4 inconclusive: interrupted, or a worker did no work, or
+        nothing was checked that was to be."""
         if self.judgements:
             return 1
         if self.interrupted or self.idle_workers or not self.counts["verified"]:
+            return 4
+        if self.checks is not None and not self.checks.watchpoints:
             return 4
         return 0
 
@@ -144,7 +156,7 @@ class SoakReport:
 
 
 _NOT_OPTIONS = {"design", "seed", "faults", "kill", "offline", "cross_cpu_search", "poison"}
-_NOT_OPTIONS |= {"keep_going", "ring", "seconds", "coverage"}
+_NOT_OPTIONS |= {"keep_going", "ring", "seconds", "coverage", "checked"}
 
 
 def command_of(s: SoakSettings) -> str:
@@ -162,6 +174,7 @@ def command_of(s: SoakSettings) -> str:
     if s.ring != usual.ring:
         words.append(f"--recorder {s.ring}")
     flags = {
+        "--checked": s.checked,
         "--kill": s.kill,
         "--no-offline": not s.offline,
         "--no-cross-cpu-search": not s.cross_cpu_search,

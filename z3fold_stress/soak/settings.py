@@ -17,6 +17,10 @@ SUPERVISOR_TASKS = 3
 """Tasks besides workers, migrators and reclaimers: the supervisor and the two kworkers."""
 
 
+LONGEST_WATCH_US = 10_000
+"""A wait that others may have to wait for, lock in hand, must not look like a stall."""
+
+
 def available_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
@@ -71,6 +75,14 @@ class SoakSettings:
     keep_going: bool = False
     coverage: bool = True
     """Whether the orders of operations are counted, for the residual risk."""
+    checked: bool = False
+    """Processes run the instrumented build, and check each access to the arena."""
+    watch_rate: int = 1000
+    """Checked: of so many plain accesses about one sets a watchpoint."""
+    watch_stall_us: int = 50
+    """Checked: how long it waits there for a conflicting access."""
+    access_delay: float = 0.0
+    """Checked: how often an access is delayed, up to the stall."""
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -106,6 +118,7 @@ class SoakSettings:
             )
         if self.kill and self.kill_interval <= 0:
             raise SettingsError(f"kill_interval is {self.kill_interval}: it must be above 0")
+        self._check_watching()
         for name in ("migrate_interval_us", "reclaim_interval_us"):
             if not 0 <= getattr(self, name) <= 10**6:
                 raise SettingsError(f"{name} is {getattr(self, name)}: from 0 to 1000000")
@@ -115,6 +128,24 @@ class SoakSettings:
                 "one of them the workers'"
             )
         self.arena()
+
+    def _check_watching(self) -> None:
+        usual = type(self).__dataclass_fields__
+        for name in ("watch_rate", "watch_stall_us", "access_delay"):
+            if not self.checked and getattr(self, name) != usual[name].default:
+                raise SettingsError(f"{name} is {getattr(self, name)}: only a checked soak has it")
+        if not 1 <= self.watch_rate <= 10**9:
+            raise SettingsError(
+                f"watch_rate is {self.watch_rate}: one access in so many, from 1 to 1000000000"
+            )
+        if not 1 <= self.watch_stall_us <= LONGEST_WATCH_US:
+            raise SettingsError(
+                f"watch_stall_us is {self.watch_stall_us}: from 1 to {LONGEST_WATCH_US}"
+            )
+        if not (self.access_delay == 0.0 or 1e-9 <= self.access_delay <= 1.0):
+            raise SettingsError(
+                f"access_delay is {self.access_delay}: 0, or a rate from 0.000000001 to 1"
+            )
 
     @property
     def tasks(self) -> int:

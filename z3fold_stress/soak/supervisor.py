@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import multiprocess
 
@@ -23,13 +23,16 @@ from z3fold_stress.judgement import AuditFinding, Judgement
 from z3fold_stress.sizes import sizes as draw_sizes
 from z3fold_stress.soak.coverage import Sampler
 from z3fold_stress.soak.death import judge_death
-from z3fold_stress.soak.processes import Member, cast, run_member
+from z3fold_stress.soak.processes import Checking, Member, cast, run_member
 from z3fold_stress.soak.report import Course, SoakReport
 from z3fold_stress.soak.residual import residual
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import Statistics
 from z3fold_stress.soak.watch import PATIENCE, Watcher
 from z3fold_stress.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from z3fold_stress.soak.accesses import AccessChecks
 
 __all__ = ["Soak", "ToolFailed"]
 
@@ -73,7 +76,7 @@ class Soak:
 
     def run(self) -> SoakReport:
         """Soak, and report. Raises ToolFailed when a process could not do its work."""
-        with Arena.make(self.settings.arena()) as arena:
+        with Arena.make(self.settings.arena(), beside=self._room_beside()) as arena:
             self.arena = arena
             self.layout = arena.layout
             self.statistics = Statistics(arena.layout, _live.clock_rate())
@@ -83,7 +86,7 @@ class Soak:
                 arena.layout,
                 {task: member.name for task, member in self.members.items()},
                 stall_ticks,
-                slack=100 * self.settings.delay_ns / 1e9 if self.settings.delay_rate else 0.0,
+                slack=self._slack(),
             )
             arena.engine.set_injection(False)
             _, self.pool, _ = arena.call(_live.Call.CALL_CREATE_POOL, 0, 1)
@@ -103,6 +106,27 @@ class Soak:
                 self._kill_all()
                 for number, handler in handlers.items():
                     signal.signal(number, handler)
+
+    def _slack(self) -> float:
+        """CPU seconds that what a run injects may cost inside one operation."""
+        slack = 100 * self.settings.delay_ns / 1e9 if self.settings.delay_rate else 0.0
+        return slack + (100 * self.settings.watch_stall_us / 1e6 if self.settings.checked else 0.0)
+
+    def _room_beside(self) -> int:
+        """Bytes of shared memory that the processes need beside the arena."""
+        if not self.settings.checked:
+            return 0
+        from z3fold_stress import _sim
+
+        return _sim.WATCH_BYTES
+
+    def _checks(self) -> AccessChecks | None:
+        """What the processes saw of their accesses, if they looked."""
+        if not self.settings.checked:
+            return None
+        from z3fold_stress.soak.accesses import read_checks
+
+        return read_checks(self.arena, {m.task: m.name for m in self.members.values()})
 
     def _on_signal(self, number: int, frame: object) -> None:
         self.course.interrupted = True
@@ -136,6 +160,7 @@ class Soak:
                 self.sizes.tobytes(),
                 os.getpid(),
                 recover,
+                Checking.of(self.settings),
             ),
             name=member.name,
             daemon=True,
@@ -429,6 +454,7 @@ class Soak:
             list(self.members.values()),
             self.statistics,
             self.judgements(),
+            self._checks(),
         )
         if not report.judgements or self.dump is None:
             return report

@@ -12,6 +12,8 @@ def _verdict(report: SoakReport) -> list[str]:
     if report.status == 4:
         if report.interrupted:
             return ["INCONCLUSIVE: interrupted; nothing was found so far."]
+        if report.checks and not report.idle_workers and report.counts["verified"]:
+            return ["INCONCLUSIVE: no watchpoint was ever set: give a smaller --watch-rate."]
         idle = ", ".join(report.idle_workers) or "every worker"
         return [f"INCONCLUSIVE: {idle} did no work, so a pass would mean nothing."]
     if report.status == 0:
@@ -27,6 +29,8 @@ def _verdict(report: SoakReport) -> list[str]:
         lines += [f"  {line}" for line in shown[:8]]
         if len(shown) > 8:
             lines.append(f"  ... and {len(shown) - 8} more")
+    if report.checks:
+        lines += report.checks.lines()
     if report.events:
         lines += ["The last events around it:", *(f"  {event}" for event in report.events)]
     return lines
@@ -131,6 +135,8 @@ def _rest(report: SoakReport) -> list[str]:
             f"Density: {d['objects']:,.0f} objects in {d['pages']:,.0f} pages, "
             f"{d['objects_per_page']:.2f} a page, {d['used']:.0%} of the bytes used"
         )
+    if report.checks:
+        lines += report.checks.evidence()
     if report.counts["injected"]:
         lines.append(f"Injected failures: {report.counts['injected']:,}")
     if report.deaths:
