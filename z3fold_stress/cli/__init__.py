@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("replay:report_command", "Tell a finding to a person."),
     "scenarios": ("scenarios:scenarios_command", "List the scenarios, or tell one."),
     "inspect": ("inspect:inspect_dump", "Show what is in a saved arena, and audit it."),
+    "tame": ("tame:tame_command", "Make a scenario of a soak's failure, from its saved arena."),
     "trace": ("trace:trace", "Play a recorded trace of operations, and compare."),
     "defects": ("catalogue:defects", "List the named defects, or tell the story of one."),
     "designs": ("catalogue:designs", "List the designs, or the defects of one."),

@@ -1,0 +1,149 @@
+"""One worker's share of a taming: explores some candidates, and judges what each of them shows.
+
+Knows the wild failure only as something to compare with.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from z3fold_stress.designs import resolve
+from z3fold_stress.errors import ScenarioError
+from z3fold_stress.explore.explorer import Budget, Exploration, Found, explore_world
+from z3fold_stress.explore.portfolio import PORTFOLIO, Arm
+from z3fold_stress.explore.world import World
+from z3fold_stress.findings.finding import Finding, make_finding
+from z3fold_stress.findings.shrink import shrink
+from z3fold_stress.tame.candidates import Candidate
+from z3fold_stress.tame.likeness import Likeness, likeness
+from z3fold_stress.tame.wild import Wild
+from z3fold_stress.verdicts import Verdict
+
+__all__ = ["Attempt", "Batch", "attempt", "shrunk"]
+
+AGAIN = (Arm("random"), Arm("pos"), Arm("pct", depth=3))
+RETRIES = 3
+"""When the verdict is right and the place is not: so many other seeds."""
+HANGS = 5
+"""Seconds over its time after which a worker is taken to hang in the subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Candidates for one turn of one worker."""
+
+    number: int
+    wild: Wild
+    candidates: tuple[Candidate, ...]
+    seed: int
+    seconds: float
+    beyond: Likeness | None = None
+    """What was found already: only what is more alike need be told."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What a batch came to: plain values."""
+
+    number: int
+    candidates: int = 0
+    executions: int = 0
+    best: Likeness | None = None
+    at: int = 0
+    """Which candidate of the batch, from 0."""
+    finding: dict[str, Any] = field(default_factory=dict)
+
+
+def attempt(batch: Batch) -> Attempt:
+    """Explore until the same failure came, or all candidates had their turn."""
+    result = Attempt(batch.number, best=batch.beyond)
+    began = time.monotonic()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, batch.seconds + HANGS)
+    try:
+        for at, candidate in enumerate(batch.candidates):
+            if time.monotonic() - began > batch.seconds:
+                break
+            _one(batch, at, candidate, result)
+            if result.best is Likeness.SAME:
+                break
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    if result.best is batch.beyond:
+        result.best = None
+    return result
+
+
+def _one(batch: Batch, at: int, candidate: Candidate, result: Attempt) -> None:
+    result.candidates += 1
+    races = batch.wild.verdict is Verdict.DATA_RACE  # in the sim world they would come first
+    try:
+        world = World(candidate.scenario, resolve(batch.wild.design), races=races)
+    except ScenarioError:
+        return  # its set-up does not end
+    with world:
+        if world.failed is not None:
+            return  # the set-up is not by the design: what fails there is not its doing
+        for tally in _tallies(world, batch, candidate):
+            result.executions += tally.executions
+            for found in tally.found:
+                _judge(world, batch, at, found, result)
+            if result.best is Likeness.SAME or batch.wild.verdict not in tally.verdicts:
+                return
+
+
+def _tallies(world: World, batch: Batch, candidate: Candidate) -> Iterator[Exploration]:
+    wanted = frozenset({batch.wild.verdict})
+    budget = Budget(executions=candidate.executions)
+    yield _explored(world, PORTFOLIO, budget, batch.seed, wanted)
+    for again in range(RETRIES):
+        yield _explored(world, AGAIN, budget, batch.seed + 1 + again, wanted)
+
+
+def _explored(
+    world: World, arms: tuple[Arm, ...], budget: Budget, seed: int, wanted: frozenset[Verdict]
+) -> Exploration:
+    tally = explore_world(world, arms, budget=budget, seed=seed, most=9, wanted=wanted)
+    if tally.interrupted:
+        raise KeyboardInterrupt
+    return tally
+
+
+def _judge(world: World, batch: Batch, at: int, found: Found, result: Attempt) -> None:
+    """Keep what is more alike than all before."""
+    if found.verdict is Verdict.LOCK_ORDER and batch.wild.verdict is not Verdict.LOCK_ORDER:
+        return
+    best = result.best or 0
+    raw = found.outcome["verdict"] or {"where": "", "text": ""}
+    alike = likeness(batch.wild, found.verdict, raw["where"], raw["text"])
+    if alike is Likeness.SAME or (alike is Likeness.AKIN and best < Likeness.SAME):
+        pass
+    elif alike <= best:
+        return
+    finding, _ = make_finding(world, found, seed=batch.seed)
+    alike = likeness(batch.wild, found.verdict, raw["where"], raw["text"], _functions(finding))
+    if alike > best:
+        result.best, result.at, result.finding = alike, at, finding.to_json()
+
+
+def _functions(finding: Finding) -> Iterator[str]:
+    """Names of the functions that took part: ``z3fold/free.pxi:46 z3fold_free``."""
+    for side in finding.sides:
+        for site in (side["site"], *side["chain"]):
+            yield str(site).split(" ")[-1]
+
+
+def shrunk(job: tuple[dict[str, Any], float]) -> dict[str, Any]:
+    """The finding made small, within so many seconds, and its scenario's story kept."""
+    value, seconds = job
+    finding = Finding.from_json(value)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds + 2 * HANGS)
+    try:
+        return shrink(finding, seconds=seconds).finding.to_json()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)

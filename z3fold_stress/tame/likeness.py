@@ -1,0 +1,63 @@
+"""How much alike two failures are: the one that a real run met, and one of an explored scenario.
+
+Three degrees, and only the first is called the same failure:
+
+- ``same``: the same verdict, given at the same place.  A place is the function whose check failed
+  or, where the sim world saw the access before the check could, a function that the access was in.
+  Where a checker from outside speaks (the audit, the watcher), its words count, numbers left out;
+  where it has only the verdict to say (the watcher's deadlock), the verdict counts alone.
+- ``akin``: the same verdict, given elsewhere.  What was damaged was noticed by somebody else.
+- ``other``: another verdict of the same design.  Told, and never claimed to be the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import IntEnum
+
+from z3fold_stress.tame.wild import Wild
+from z3fold_stress.verdicts import Verdict
+
+__all__ = ["Likeness", "likeness"]
+
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
+_PAYLOAD = frozenset(("map", "map held", "check", "read", "write_back"))
+"""Places that all compare a payload with what was written."""
+_OUTSIDE = frozenset(("watch", "quiet point", "end of the run", "outside", "signal"))
+"""Places of the supervisor: it sees that something is wrong, not where."""
+
+
+class Likeness(IntEnum):
+    """Greater is more alike."""
+
+    OTHER = 1
+    AKIN = 2
+    SAME = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+def likeness(
+    wild: Wild, verdict: Verdict, where: str, text: str, functions: Iterable[str] = ()
+) -> Likeness:
+    """``where``, ``text``, ``functions``: of the explored failure, as a finding has them."""
+    if verdict is not wild.verdict:
+        return Likeness.OTHER
+    if wild.where.startswith("audit"):
+        alike = where == "audit" and words(text) == words(wild.text)
+    elif wild.where in _OUTSIDE or verdict is Verdict.ORPHANED_LOCK:
+        alike = True  # who waits for a dead task's lock is chance
+    else:
+        alike = _place(where) == _place(wild.where) or wild.where in set(functions)
+    return Likeness.SAME if alike else Likeness.AKIN
+
+
+def _place(where: str) -> str:
+    return "payload" if where in _PAYLOAD else where
+
+
+def words(text: str) -> str:
+    """What is said, without the numbers that differ from run to run."""
+    return " ".join(_NUMBERS.sub("#", text).split())
