@@ -20,8 +20,8 @@ from z3fold_stress.soak import Soak
 from z3fold_stress.tame import Likeness, Taming, Wild, read_wild, tame
 
 HEADER = """\
-| defect | the soak said | tamed | after s | candidates | executions | operations |
-| --- | --- | --- | --- | --- | --- | --- |"""
+| defect | the soak said | tamed | after s | CPU s | candidates | executions | operations |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
 def wild_of(name: str, seconds: float, seed: int, dumps: Path | None) -> Wild | None:
@@ -44,7 +44,7 @@ def wild_of(name: str, seconds: float, seed: int, dumps: Path | None) -> Wild | 
 def row(name: str, wild: Wild | None, taming: Taming | None) -> str:
     """A line of the table."""
     if wild is None or taming is None:
-        return f"| `{name}` | nothing found | | | | | |"
+        return f"| `{name}` | nothing found | | | | | | |"
     how = {
         Likeness.SAME: "**same**",
         Likeness.AKIN: f"akin: in {taming.finding.where if taming.finding else ''}",
@@ -56,10 +56,11 @@ def row(name: str, wild: Wild | None, taming: Taming | None) -> str:
     if scenario is not None:
         programs = (scenario.setup, *scenario.actors.values(), scenario.finish)
         size = str(sum(len(ops) for ops in programs))
+    shown = taming.found_after if taming.tamed else taming.seconds
     lost = f" ({taming.lost} lost)" if taming.lost else ""
     return (
-        f"| `{name}` | {wild.verdict} in {wild.where} | {how} | {taming.seconds:.1f} | "
-        f"{taming.candidates:,}{lost} | {taming.executions:,} | {size} |"
+        f"| `{name}` | {wild.verdict} in {wild.where} | {how} | {shown:.1f} | "
+        f"{taming.cpu_seconds:.1f} | {taming.candidates:,}{lost} | {taming.executions:,} | {size} |"
     )
 
 

@@ -15,11 +15,12 @@ from z3fold_stress.designs import resolve
 from z3fold_stress.errors import ScenarioError
 from z3fold_stress.explore.explorer import Budget, Exploration, Found, explore_world
 from z3fold_stress.explore.portfolio import PORTFOLIO, Arm
-from z3fold_stress.explore.world import World
+from z3fold_stress.explore.world import MAX_STEPS, World
 from z3fold_stress.findings.finding import Finding, make_finding
 from z3fold_stress.findings.shrink import shrink
+from z3fold_stress.scenario import Scenario
 from z3fold_stress.tame.candidates import Candidate
-from z3fold_stress.tame.likeness import Likeness, likeness
+from z3fold_stress.tame.likeness import WAITS, Likeness, likeness, wanted, words
 from z3fold_stress.tame.wild import Wild
 from z3fold_stress.verdicts import Verdict
 
@@ -28,6 +29,12 @@ __all__ = ["Attempt", "Batch", "attempt", "shrunk"]
 AGAIN = (Arm("random"), Arm("pos"), Arm("pct", depth=3))
 RETRIES = 3
 """When the verdict is right and the place is not: so many other seeds."""
+STEPS = 4000
+"""Of an execution: candidates are short, and what goes on for longer goes round in a circle."""
+SEEN_AT_ACCESS = (Verdict.USE_AFTER_FREE, Verdict.CORRUPTION)
+"""What the sim world's eyes on memory see as well, and sooner."""
+LOOKED_INTO = 3
+"""Times that an akin failure is done again to see the functions it was in: that takes long."""
 HANGS = 5
 """Seconds over its time after which a worker is taken to hang in the subject."""
 
@@ -52,16 +59,19 @@ class Attempt:
     number: int
     candidates: int = 0
     executions: int = 0
+    cpu_seconds: float = 0.0
     best: Likeness | None = None
     at: int = 0
     """Which candidate of the batch, from 0."""
     finding: dict[str, Any] = field(default_factory=dict)
+    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How often each akin failure was met, by place and words."""
 
 
 def attempt(batch: Batch) -> Attempt:
     """Explore until the same failure came, or all candidates had their turn."""
     result = Attempt(batch.number, best=batch.beyond)
-    began = time.monotonic()
+    began, spent = time.monotonic(), time.process_time()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, batch.seconds + HANGS)
     try:
@@ -73,6 +83,7 @@ def attempt(batch: Batch) -> Attempt:
                 break
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+    result.cpu_seconds = time.process_time() - spent
     if result.best is batch.beyond:
         result.best = None
     return result
@@ -80,9 +91,8 @@ def attempt(batch: Batch) -> Attempt:
 
 def _one(batch: Batch, at: int, candidate: Candidate, result: Attempt) -> None:
     result.candidates += 1
-    races = batch.wild.verdict is Verdict.DATA_RACE  # in the sim world they would come first
     try:
-        world = World(candidate.scenario, resolve(batch.wild.design), races=races)
+        world = _world(batch.wild, candidate.scenario)
     except ScenarioError:
         return  # its set-up does not end
     with world:
@@ -92,16 +102,28 @@ def _one(batch: Batch, at: int, candidate: Candidate, result: Attempt) -> None:
             result.executions += tally.executions
             for found in tally.found:
                 _judge(world, batch, at, found, result)
-            if result.best is Likeness.SAME or batch.wild.verdict not in tally.verdicts:
+            if result.best is Likeness.SAME or wanted(batch.wild).isdisjoint(tally.verdicts):
                 return
 
 
+def _world(wild: Wild, scenario: Scenario) -> World:
+    """With the checks that the real run had: an execution ends at its first verdict, and the sim
+    world's own eyes would see most failures before the subject's checks do."""
+    return World(
+        scenario,
+        resolve(wild.design),
+        races=wild.verdict is Verdict.DATA_RACE,
+        lifetimes=wild.verdict in SEEN_AT_ACCESS,
+        max_steps=MAX_STEPS if wild.verdict in WAITS else STEPS,
+    )
+
+
 def _tallies(world: World, batch: Batch, candidate: Candidate) -> Iterator[Exploration]:
-    wanted = frozenset({batch.wild.verdict})
+    verdicts = wanted(batch.wild)
     budget = Budget(executions=candidate.executions)
-    yield _explored(world, PORTFOLIO, budget, batch.seed, wanted)
+    yield _explored(world, PORTFOLIO, budget, batch.seed, verdicts)
     for again in range(RETRIES):
-        yield _explored(world, AGAIN, budget, batch.seed + 1 + again, wanted)
+        yield _explored(world, AGAIN, budget, batch.seed + 1 + again, verdicts)
 
 
 def _explored(
@@ -116,16 +138,20 @@ def _explored(
 def _judge(world: World, batch: Batch, at: int, found: Found, result: Attempt) -> None:
     """Keep what is more alike than all before."""
     if found.verdict is Verdict.LOCK_ORDER and batch.wild.verdict is not Verdict.LOCK_ORDER:
-        return
+        return  # no execution went wrong
     best = result.best or 0
     raw = found.outcome["verdict"] or {"where": "", "text": ""}
-    alike = likeness(batch.wild, found.verdict, raw["where"], raw["text"])
-    if alike is Likeness.SAME or (alike is Likeness.AKIN and best < Likeness.SAME):
-        pass
+    told = (batch.wild, found.verdict, raw["where"], raw["text"])
+    alike = likeness(*told)
+    if alike is Likeness.AKIN:
+        key = (raw["where"], words(raw["text"]))
+        result.seen[key] = result.seen.get(key, 0) + 1
+        if result.seen[key] > LOOKED_INTO:
+            return
     elif alike <= best:
         return
     finding, _ = make_finding(world, found, seed=batch.seed)
-    alike = likeness(batch.wild, found.verdict, raw["where"], raw["text"], _functions(finding))
+    alike = max(alike, likeness(*told, _functions(finding)))
     if alike > best:
         result.best, result.at, result.finding = alike, at, finding.to_json()
 

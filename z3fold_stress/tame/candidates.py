@@ -15,7 +15,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations, product
 from typing import Any
 
 from z3fold_stress.campaign.generate import mutate
@@ -58,6 +58,8 @@ class _Page:
     fit: tuple[int, ...]
 
 
+OWN_LATER = 2
+"""How much later those come whose objects are made by the design that failed."""
 PAGES = (
     _Page((("a", 1200),), (600, 2000)),
     _Page((("a", 1200), ("b", 900)), (600,)),
@@ -65,8 +67,11 @@ PAGES = (
     _Page((("a", 900), ("b", 1200), ("c", 1000)), (300,)),
     _Page((("a", 3700),), (3700,)),
     _Page((("a", 2600), ("b", 2600)), (1200,)),
+    _Page((("a", 640), ("b", 4090)), (600,)),
+    _Page((("a", 4090), ("b", 1200)), (600,)),
 )
-"""A page with one object, two, three; a headless one; a full one; two with room."""
+"""A page with one object, two, three; a headless one; a full one; two with room; one of each kind,
+either older."""
 
 SEEN_AS = {
     "alloc": "alloc",
@@ -92,28 +97,24 @@ KINDS = ("free", "migrate", "reclaim", "map", "alloc", "churn", "compact", "rele
 def candidates(wild: Wild, seed: int = 0) -> Iterator[Candidate]:
     """All of them, without an end; ``seed`` is for the mutants."""
     first = list(recorded(wild))
-    yield from _looks("recorded", [r.scenario for r in first], LOOK)
-    small = list(_relaxed(wild, first, 1)) + list(_relaxed(wild, first, 2))
-    yield from _looks("relaxed", small, GLANCE)
-    yield from _looks("recorded", [r.scenario for r in first], STARE)
-    large = _relaxed(wild, first, 3)
-    again = iter([*small[:CLOSEST]])
-    parents = [r.scenario for r in first] + small[: 4 * CLOSEST]
-    for number, scenario in enumerate(large):
+    parents = [each.scenario for each in first]
+    for scenario in parents:
+        yield Candidate("recorded", scenario, LOOK)
+    longer = [Candidate("recorded", scenario, STARE) for scenario in parents]
+    relaxed = chain(*(_relaxed(wild, first, size) for size in (1, 2, 3)))
+    for number, scenario in enumerate(relaxed):
         yield Candidate("relaxed", scenario, GLANCE)
-        if number % 4 == 0 and (closer := next(again, None)) is not None:
-            yield Candidate("relaxed", closer, STARE)
-        if number % 4 == 2:
+        if number < CLOSEST:
+            parents.append(scenario)
+            longer.append(Candidate("relaxed", scenario, STARE))
+        elif number % 8 == 0 and longer:
+            yield longer.pop(0)
+        elif number % 8 == 4:
             yield Candidate("mutant", _mutant(parents, seed, number), LOOK)
-    number = 0
+    number = -1
     while parents:
-        yield Candidate("mutant", _mutant(parents, seed, ~number), LOOK)
-        number += 1
-
-
-def _looks(origin: str, scenarios: Sequence[Scenario], executions: int) -> Iterator[Candidate]:
-    for scenario in scenarios:
-        yield Candidate(origin, scenario, executions)
+        yield Candidate("mutant", _mutant(parents, seed, number), LOOK)
+        number -= 1
 
 
 def _mutant(parents: Sequence[Scenario], seed: int, number: int) -> Scenario:
@@ -136,14 +137,15 @@ def _relaxed(wild: Wild, first: Sequence[Recorded], size: int) -> Iterator[Scena
         for chosen in combinations(range(len(parts)), size):
             kinds = [parts[i].kind for i in chosen]
             weight = sum(ranks[kind] for kind in kinds) + at
-            ranked.append((weight, at, chosen, page, [parts[i] for i in chosen]))
-    ranked.sort(key=lambda one: one[:3])
-    for _, _, _, page, parts in ranked:
-        for own in (False, True):
-            for faults in ((), wild.faults) if wild.faults else ((),):
-                scenario = _scenario(wild, page, parts, own, faults)
-                if scenario is not None:
-                    yield scenario
+            for own, fails in product((False, True), (False, True) if wild.faults else (False,)):
+                later = OWN_LATER * own * (size - 1) + fails
+                key = (weight + later, at, chosen, own, fails)
+                ranked.append((key, page, [parts[i] for i in chosen]))
+    ranked.sort(key=lambda one: one[0])
+    for (_, _, _, own, fails), page, parts in ranked:
+        scenario = _scenario(wild, page, parts, own, wild.faults if fails else ())
+        if scenario is not None:
+            yield scenario
 
 
 def _ranks(wild: Wild) -> dict[str, int]:

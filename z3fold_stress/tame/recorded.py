@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from z3fold_stress import _live
@@ -53,11 +54,13 @@ def arena_of(wild: Wild) -> dict[str, int]:
 
 
 def recorded(wild: Wild) -> Iterator[Recorded]:
-    """One for each window, shortest first; each with and without the failures of the run."""
+    """One for each window, shortest first: alone, with the pages beside it, with the failures of
+    the run."""
     made: set[str] = set()
-    for window in WINDOWS:
+    sides = (0, 1, -1) if wild.neighbours else (0,)
+    for side, window in product(sides, WINDOWS):
         for faults in ((), wild.faults) if wild.faults else ((),):
-            one = _recorded(wild, wild.deeds[-window:], faults)
+            one = _recorded(wild, wild.deeds[-window:], faults, side)
             if one is not None and one.scenario.content_hash() not in made:
                 made.add(one.scenario.content_hash())
                 yield one
@@ -75,7 +78,10 @@ class _Names:
         return self.by_handle.get(handle)
 
 
-def _recorded(wild: Wild, deeds: Sequence[Deed], faults: Sequence[str]) -> Recorded | None:
+def _recorded(
+    wild: Wild, deeds: Sequence[Deed], faults: Sequence[str], side: int
+) -> Recorded | None:
+    """``side``: where the neighbours are: -1 older than the page, 1 younger, 0 left out."""
     names = _Names()
     born = {deed.handle for deed in deeds if deed.op == "alloc" and not deed.result}
     there: dict[str, int] = {}
@@ -88,13 +94,21 @@ def _recorded(wild: Wild, deeds: Sequence[Deed], faults: Sequence[str]) -> Recor
             there.setdefault(name, _size(deed.size or USUAL_SIZE))
     if not there:
         there["a"] = USUAL_SIZE
+    beside = {
+        f"{letter}{number}": _size(placed.size)
+        for letter, page in zip("xy", wild.neighbours, strict=False)
+        for number, placed in enumerate(page)
+    }
+    setup = [*there.items()]
+    if side:
+        setup = [*beside.items(), *setup] if side < 0 else [*setup, *beside.items()]
     actors = _actors(wild, deeds, names, next(iter(there)))
     if not actors:
         return None
     settings: dict[str, Any] = {
         "name": "tamed",
         "design": wild.design,
-        "setup": [op.alloc(name, size, fill=True) for name, size in there.items()],
+        "setup": [op.alloc(name, size, fill=True) for name, size in setup],
         "actors": {**actors, **daemons()},
         "finish": FINISH,
         "faults": dict.fromkeys(faults, 1),
@@ -146,11 +160,9 @@ def _of_worker(deeds: Sequence[Deed], names: _Names) -> list[Op]:
     ops: list[Op] = []
     mapped: list[str] = []
     for deed in deeds:
-        name = names(deed.handle) if deed.handle and not deed.unfinished else None
+        name = names(deed.handle) if deed.handle else None
         if deed.unfinished and deed.op == "alloc":
-            ops.append(op.alloc("n", _size(deed.handle), fill=True))  # it says the size there
-        elif deed.unfinished and deed.handle:
-            name = names(deed.handle)
+            name = "n"
         if name is None:
             continue
         match deed.op:

@@ -34,7 +34,9 @@ MOST_LOST = 8
 """Crashed or hung batches after which it is given up."""
 MOST_SHOWN = 3
 """Defects of a design that are few enough for a scenario to be about them."""
-NEVER = {Verdict.STALL: "a stall is a matter of time, and the sim world has no clock"}
+SEEN_SOONER = (Verdict.DATA_RACE, Verdict.USE_AFTER_FREE)
+"""What an exploration with all checks on may see of the same failure before."""
+STALLED = "a stall is a matter of time, and the sim world has no clock: it shows who waits for ever"
 
 
 @dataclass(slots=True)
@@ -44,6 +46,10 @@ class Taming:
     wild: Wild
     seed: int
     seconds: float = 0.0
+    found_after: float = 0.0
+    """Seconds until what was kept was found: the rest made it small."""
+    cpu_seconds: float = 0.0
+    """Of the processes that explored: what counts on a machine that others use too."""
     candidates: int = 0
     executions: int = 0
     likeness: Likeness | None = None
@@ -55,7 +61,7 @@ class Taming:
     lost: int = 0
     """Batches whose worker crashed or hung."""
     reason: str = ""
-    """Why it could not be tried."""
+    """Why it cannot succeed, where that is known."""
     saved: list[str] = field(default_factory=list)
 
     @property
@@ -71,9 +77,11 @@ class Taming:
             "design": self.wild.design,
             "page": self.wild.page,
             "seed": self.seed,
+            "cpu_seconds": round(self.cpu_seconds, 2),
             "candidates": self.candidates,
             "executions": self.executions,
             "seconds": round(self.seconds, 2),
+            "found_after": round(self.found_after, 2),
             "interrupted": self.interrupted,
             "lost": self.lost,
             "reason": self.reason,
@@ -101,9 +109,6 @@ def tame(
         raise SettingsError(f"{seconds:g} seconds tame nothing: it must be more than 0")
     began = time.monotonic()
     result = Taming(wild, seed)
-    if wild.verdict in NEVER:
-        result.reason = NEVER[wild.verdict]
-        return result
     try:
         _search(result, began, seconds, most, tell)
         if result.finding is not None:
@@ -112,6 +117,8 @@ def tame(
     except KeyboardInterrupt:
         result.interrupted = True
     result.seconds = time.monotonic() - began
+    if wild.verdict is Verdict.STALL and result.likeness is not Likeness.AKIN:
+        result.reason = STALLED
     if result.finding is not None:
         result.finding = _told(result.finding, result)
     return result
@@ -136,7 +143,7 @@ def _search(
             chosen = tuple(islice(supply, size))
             if not chosen:
                 return
-            yield Batch(number, result.wild, chosen, result.seed, left)
+            yield Batch(number, result.wild, chosen, result.seed, left, result.likeness)
             number += 1
 
     source = batches()
@@ -153,10 +160,12 @@ def _search(
                 del out[batch.number]
                 result.candidates += done.candidates
                 result.executions += done.executions
+                result.cpu_seconds += done.cpu_seconds
                 rank = _rank(done)
                 if rank is not None and (best is None or rank < best):
                     best = rank
                     _keep(result, batch, done)
+                    result.found_after = time.monotonic() - began
                 if done.best is Likeness.SAME:
                     decided = min(done.number, done.number if decided is None else decided)
                 if tell is not None:
@@ -203,7 +212,7 @@ def _told(finding: Finding, result: Taming) -> Finding:
         name=f"{_NAMES[result.likeness]}-{result.wild.seed}",
         story=_story(result),
         shows=shows if few else (),
-        expect=frozenset({finding.verdict}) if few else frozenset(),
+        expect=frozenset({finding.verdict, *SEEN_SOONER}) if few else frozenset(),
         tags=("tamed",),
     )
     return replace(finding, scenario=scenario)

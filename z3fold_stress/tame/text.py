@@ -19,12 +19,11 @@ def _work(taming: Taming) -> str:
 
 
 def _head(taming: Taming) -> str:
-    if taming.reason:
-        return f"Not tamed: {taming.reason}."
     finding = taming.finding
     if finding is None or not taming.tamed:
         how = "interrupted after" if taming.interrupted else "in"
-        return f"Not tamed, {how} {taming.seconds:.0f} s: tried {_work(taming)}."
+        why = f" ({taming.reason})" if taming.reason else ""
+        return f"Not tamed{why}, {how} {taming.seconds:.0f} s: tried {_work(taming)}."
     how = f"found by {finding.found.get('strategy', '?')} after {_work(taming)}"
     return f"Tamed: {_place(taming)} ({finding.verdict}, {how}, {taming.seconds:.1f} s)"
 

@@ -28,6 +28,7 @@ WINDOW = 32
 """Events around the failing page that are looked at."""
 OWN = 6
 """Last events of the task that failed, wherever they were."""
+NEIGHBOURS = 2
 CHUNK = int(_live.LIMITS["chunk_size"])
 _ORDER = {"first": 0, "last": 1, "middle": 2, "headless": 0}
 """In which order objects of a page were placed, if no other had been there before."""
@@ -73,6 +74,8 @@ class Wild:
     """That the page belonged to; 0 is the workers', others are short-lived."""
     placed: tuple[Placed, ...] = ()
     """In the order in which allocations fill a page: first, last, middle."""
+    neighbours: tuple[tuple[Placed, ...], ...] = ()
+    """What lay in other pages that the failing task was at work on, the latest first."""
     deeds: tuple[Deed, ...] = ()
     """Oldest first."""
     faults: tuple[str, ...] = ()
@@ -103,7 +106,13 @@ def read_wild(arena: Arena) -> Wild | None:
     seen = sorted({*near, *own}, key=lambda event: (event.ticks, event.task))
     roles = {task: _role(layout, task) for task in layout.tasks()}
     sizes = {e.a: e.b for e in ring if e.op == "alloc" and e.a}
-    deeds = [Deed(e.task, roles[e.task], e.op, e.a, sizes.get(e.a, 0), e.ret, e.page) for e in seen]
+    deeds = [
+        Deed(e.task, roles[e.task], e.op, e.a, sizes.get(e.a, 0), e.ret, e.page)
+        for e in seen
+        if _tells(e, roles[e.task], page)
+    ]
+    unfinished = _unfinished(layout, roles, sizes, page)
+    last = [d for d in (*deeds, *unfinished) if d.task == first.task]
     return Wild(
         verdict=first.verdict,
         text=first.text,
@@ -114,7 +123,8 @@ def read_wild(arena: Arena) -> Wild | None:
         page=page,
         pool=view.get("pool"),
         placed=_placed(view),
-        deeds=(*deeds, *_unfinished(layout, roles, page)),
+        neighbours=_neighbours(pages, page, last),
+        deeds=(*deeds, *unfinished),
         faults=_faults(layout),
         deaths=_deaths(layout, first),
         arena={
@@ -131,6 +141,30 @@ def _events(pages: Pages, page: int | None, most: int) -> list[Event]:
         return events(pages, page, most)
     except (ValueError, KeyError, struct.error):
         return []  # a ring that was overwritten tells nothing
+
+
+def _tells(event: Event, role: str, page: int | None) -> bool:
+    """Not what a reclaimer unmaps, nor what a kworker did elsewhere: every run is full of that."""
+    if role == "reclaimer" and event.op == "unmap":
+        return False
+    return page is None or not role.startswith("kworker") or event.page == page
+
+
+def _neighbours(
+    pages: Pages, page: int | None, last: Sequence[Deed]
+) -> tuple[tuple[Placed, ...], ...]:
+    found: dict[int, tuple[Placed, ...]] = {}
+    for deed in reversed(last):
+        number = pages.slots_number(deed.handle)
+        where = (
+            deed.page if deed.page != page else None,
+            pages.layout.pfn(deed.handle),
+            *(pages.users.get(number, ()) if number is not None else ()),
+        )
+        for pfn in where:
+            if pfn is not None and pfn != page and (placed := _placed(pages.page(pfn))):
+                found.setdefault(pfn, placed)
+    return tuple(found.values())[:NEIGHBOURS]
 
 
 def _role(layout: Layout, task: int) -> str:
@@ -168,7 +202,9 @@ def _placed(view: dict[str, Any]) -> tuple[Placed, ...]:
     return tuple(sorted(found, key=lambda placed: _ORDER.get(placed.buddy, 3)))
 
 
-def _unfinished(layout: Layout, roles: dict[int, str], page: int | None) -> tuple[Deed, ...]:
+def _unfinished(
+    layout: Layout, roles: dict[int, str], sizes: dict[int, int], page: int | None
+) -> tuple[Deed, ...]:
     """Operations that tasks were in the middle of when the run ended."""
     deeds = []
     for task in layout.tasks():
@@ -177,7 +213,9 @@ def _unfinished(layout: Layout, roles: dict[int, str], page: int | None) -> tupl
         except (ValueError, struct.error):
             continue
         for op, a, _ in inside[:2]:
-            deeds.append(Deed(task, roles[task], op, handle=a, page=page, unfinished=True))
+            size = a if op == "alloc" else sizes.get(a, 0)
+            handle = 0 if op == "alloc" else a
+            deeds.append(Deed(task, roles[task], op, handle, size, page=page, unfinished=True))
     return tuple(deeds)
 
 
