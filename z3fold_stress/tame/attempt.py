@@ -35,8 +35,8 @@ SEEN_AT_ACCESS = (Verdict.USE_AFTER_FREE, Verdict.CORRUPTION)
 """What the sim world's eyes on memory see as well, and sooner."""
 LOOKED_INTO = 3
 """Times that an akin failure is done again to see the functions it was in: that takes long."""
-HANGS = 5
-"""Seconds over its time after which a worker is taken to hang in the subject."""
+HANGS = 30
+"""CPU seconds after which a batch is taken to hang in the subject: it takes one or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +72,25 @@ def attempt(batch: Batch) -> Attempt:
     """Explore until the same failure came, or all candidates had their turn."""
     result = Attempt(batch.number, best=batch.beyond)
     began, spent = time.monotonic(), time.process_time()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, batch.seconds + HANGS)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, HANGS)
     try:
         for at, candidate in enumerate(batch.candidates):
-            if time.monotonic() - began > batch.seconds:
+            left = batch.seconds - (time.monotonic() - began)
+            if left <= 0:
                 break
-            _one(batch, at, candidate, result)
+            _one(batch, at, candidate, left, result)
             if result.best is Likeness.SAME:
                 break
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     result.cpu_seconds = time.process_time() - spent
     if result.best is batch.beyond:
         result.best = None
     return result
 
 
-def _one(batch: Batch, at: int, candidate: Candidate, result: Attempt) -> None:
+def _one(batch: Batch, at: int, candidate: Candidate, left: float, result: Attempt) -> None:
     result.candidates += 1
     try:
         world = _world(batch.wild, candidate.scenario)
@@ -98,7 +99,7 @@ def _one(batch: Batch, at: int, candidate: Candidate, result: Attempt) -> None:
     with world:
         if world.failed is not None:
             return  # the set-up is not by the design: what fails there is not its doing
-        for tally in _tallies(world, batch, candidate):
+        for tally in _tallies(world, batch, candidate, left):
             result.executions += tally.executions
             for found in tally.found:
                 _judge(world, batch, at, found, result)
@@ -118,9 +119,11 @@ def _world(wild: Wild, scenario: Scenario) -> World:
     )
 
 
-def _tallies(world: World, batch: Batch, candidate: Candidate) -> Iterator[Exploration]:
+def _tallies(
+    world: World, batch: Batch, candidate: Candidate, left: float
+) -> Iterator[Exploration]:
     verdicts = wanted(batch.wild)
-    budget = Budget(executions=candidate.executions)
+    budget = Budget(executions=candidate.executions, seconds=left)
     yield _explored(world, PORTFOLIO, budget, batch.seed, verdicts)
     for again in range(RETRIES):
         yield _explored(world, AGAIN, budget, batch.seed + 1 + again, verdicts)
@@ -157,8 +160,11 @@ def _judge(world: World, batch: Batch, at: int, found: Found, result: Attempt) -
 
 
 def _functions(finding: Finding) -> Iterator[str]:
-    """Names of the functions that took part: ``z3fold/free.pxi:46 z3fold_free``."""
+    """Names of the functions that took part (``z3fold/free.pxi:46 z3fold_free``), and of the
+    operations in which somebody waits (``waits in destroy_pool 1``)."""
     for side in finding.sides:
+        if side["what"].startswith("waits in "):
+            yield str(side["what"]).split()[2]
         for site in (side["site"], *side["chain"]):
             yield str(site).split(" ")[-1]
 
@@ -167,9 +173,9 @@ def shrunk(job: tuple[dict[str, Any], float]) -> dict[str, Any]:
     """The finding made small, within so many seconds, and its scenario's story kept."""
     value, seconds = job
     finding = Finding.from_json(value)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds + 2 * HANGS)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, seconds + HANGS)
     try:
         return shrink(finding, seconds=seconds).finding.to_json()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)

@@ -191,7 +191,7 @@ def _phrases(kind: str, page: _Page) -> list[tuple[Op, ...]]:
         case "alloc":
             one = (op.alloc("n", page.fit[0], fill=True),)
             more = [(op.alloc("m", size, fill=True), op.free("m")) for size in page.fit]
-            return [one, *more, (op.alloc("k", page.fit[0], atomic=True),)]
+            return [one, *more, (op.alloc("k", page.fit[0], atomic=True, fill=True),)]
         case "migrate":
             where = op.page_of(a)
             return [(op.migrate_pages(where),), (op.isolate(where), op.putback(where))]
@@ -204,11 +204,11 @@ def _phrases(kind: str, page: _Page) -> list[tuple[Op, ...]]:
         case "rewrite":
             return [(op.fill(a),)]
         case "churn":
-            p, q = op.alloc("p", 1200, pool=1), op.alloc("q", 900, pool=1)
+            p, q = op.alloc("p", 1200, fill=True, pool=1), op.alloc("q", 900, fill=True, pool=1)
             new, gone = op.create_pool(1), op.destroy_pool(1)
             return [
                 (new, p, q, op.free("p"), op.free("q"), gone),
-                (new, op.alloc("p", 4090, pool=1), op.free("p"), gone),
+                (new, op.alloc("p", 4090, fill=True, pool=1), op.free("p"), gone),
                 (new, gone),
             ]
     return []

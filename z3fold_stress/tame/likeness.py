@@ -5,8 +5,9 @@ Three degrees, and only the first is called the same failure:
 - ``same``: the same verdict, given at the same place.  A place is the function whose check failed
   or, where the sim world saw the access before the check could, a function that the access was in.
   Checks that several functions share are one place: the links of a list, with the words of what is
-  torn; the bytes of a payload.  Where the audit speaks its words count, numbers left out; where
-  the watcher does, which sees that something is wrong and not where, the verdict counts alone.
+  torn; the bytes of a payload.  A deadlock is in the operation that waits.  Where the audit speaks
+  its words count, numbers left out; where the watcher does, which sees that something is wrong and
+  not where, the verdict counts alone.
 - ``akin``: the same verdict, given elsewhere: what was damaged was noticed by somebody else.  Also
   a wait without an end, for a stall: the sim world has no clock, but knows who waits for ever.
 - ``other``: another verdict of the same design.  Told, and never claimed to be the same.
@@ -54,7 +55,9 @@ def wanted(wild: Wild) -> frozenset[Verdict]:
 def likeness(
     wild: Wild, verdict: Verdict, where: str, text: str, functions: Iterable[str] = ()
 ) -> Likeness:
-    """``where``, ``text``, ``functions``: of the explored failure, as a finding has them."""
+    """``where``, ``text``: of the explored failure, as the engine said them; ``functions``: that
+    took part in it, and operations in which somebody waits."""
+    took_part = frozenset(functions)
     if verdict not in wanted(wild):
         return Likeness.OTHER
     if verdict is not wild.verdict:
@@ -66,8 +69,9 @@ def likeness(
     elif {where, wild.where} <= _LISTS:
         alike = words(text) == words(wild.text)
     else:
-        alike = _place(where) == _place(wild.where) or wild.where in set(functions)
+        alike = _place(where) == _place(wild.where) or wild.where in took_part
         # A map that leads beside its object: seen at the access, before bytes are compared.
+        alike |= verdict is Verdict.DEADLOCK and wild.op in took_part
         alike |= verdict is Verdict.CORRUPTION and where == "access" and wild.where in _PAYLOAD
     return Likeness.SAME if alike else Likeness.AKIN
 

@@ -148,12 +148,17 @@ def _program(deeds: Sequence[Deed], names: _Names, target: str) -> tuple[Op, ...
     if role == "reclaimer" or any(deed.op in _RECLAIMS for deed in deeds):
         ops.append(op.reclaim(2))
     elif role == "churner":
-        ops += [op.create_pool(1), op.alloc("p", 1200, pool=1), op.free("p"), op.destroy_pool(1)]
+        ops += [
+            op.create_pool(1),
+            op.alloc("p", 1200, fill=True, pool=1),
+            op.free("p"),
+            op.destroy_pool(1),
+        ]
     elif role == "migrator" or any(deed.op in _MIGRATES for deed in deeds):
         ops.append(op.migrate_pages(op.page_of(target)))
     elif not role.startswith("kworker"):
         ops += _of_worker(deeds, names)
-    return tuple(ops[:MOST_OPS])
+    return tuple(ops)
 
 
 def _of_worker(deeds: Sequence[Deed], names: _Names) -> list[Op]:
@@ -163,7 +168,7 @@ def _of_worker(deeds: Sequence[Deed], names: _Names) -> list[Op]:
         name = names(deed.handle) if deed.handle else None
         if deed.unfinished and deed.op == "alloc":
             name = "n"
-        if name is None:
+        if name is None or (len(ops) >= MOST_OPS and deed.op != "unmap"):
             continue
         match deed.op:
             case "alloc":

@@ -97,10 +97,13 @@ def tame(
     seconds: float,
     most: int | None = None,
     seed: int = 0,
+    cpu_seconds: float | None = None,
     shrink_seconds: float = 10.0,
     tell: Callable[[Taming], None] | None = None,
 ) -> Taming:
     """Until the same failure was found, the time is used up, or ``most`` candidates were tried.
+
+    ``cpu_seconds``: of the processes that explore, for measuring on a machine that others use too.
 
     A failure that is only akin, or another one of the design, is kept and told as such.
     KeyboardInterrupt ends it with what there is.  Raises SettingsError for a time that is none.
@@ -110,7 +113,7 @@ def tame(
     began = time.monotonic()
     result = Taming(wild, seed)
     try:
-        _search(result, began, seconds, most, tell)
+        _search(result, began, seconds, cpu_seconds, most, tell)
         if result.finding is not None:
             left = max(1.0, seconds - (time.monotonic() - began))
             _make_small(result, min(shrink_seconds, left))
@@ -128,6 +131,7 @@ def _search(
     result: Taming,
     began: float,
     seconds: float,
+    cpu_seconds: float | None,
     most: int | None,
     tell: Callable[[Taming], None] | None,
 ) -> None:
@@ -139,6 +143,8 @@ def _search(
     def batches() -> Iterator[Batch]:
         nonlocal number
         while decided is None and (left := seconds - (time.monotonic() - began)) > 0:
+            if cpu_seconds is not None and result.cpu_seconds >= cpu_seconds:
+                return
             size = FIRST_BATCHES[number] if number < len(FIRST_BATCHES) else BATCH
             chosen = tuple(islice(supply, size))
             if not chosen:
