@@ -15,30 +15,27 @@ from z3fold_stress.soak import SoakReport, SoakSettings, run
 FAULTS = {"page": 0.01, "slots": 0.01, "target": 0.02, "evict": 0.2, "trylock": 0.02, "create": 0.1}
 
 
-def soak(name: str, seconds: float, seed: int) -> SoakReport:
+def settings_of(name: str, seconds: float, seed: int) -> SoakSettings:
     """A soak of one defect (with those it needs), everything else sound and everything on."""
-    design = resolve("sound", [name, *by_name(name).needs])
-    return run(
-        SoakSettings(
-            workers=3,
-            migrators=2,
-            seconds=seconds,
-            design=design,
-            objects=1500,
-            frames=1200,
-            swap=1500,
-            seed=seed,
-            faults=FAULTS,
-            delay_rate=0.002,
-            delay_ns=20000,
-            quiet_interval=0.5,
-            maps=1.5,
-            linger=0.2,
-            hot=0.3,
-            sizes="uniform",
-            reclaimers=2,
-            reclaim_interval_us=100,
-        )
+    return SoakSettings(
+        workers=3,
+        migrators=2,
+        seconds=seconds,
+        design=resolve("sound", [name, *by_name(name).needs]),
+        objects=1500,
+        frames=1200,
+        swap=1500,
+        seed=seed,
+        faults=FAULTS,
+        delay_rate=0.002,
+        delay_ns=20000,
+        quiet_interval=0.5,
+        maps=1.5,
+        linger=0.2,
+        hot=0.3,
+        sizes="uniform",
+        reclaimers=2,
+        reclaim_interval_us=100,
     )
 
 
@@ -63,7 +60,7 @@ def main() -> int:
     print("| defect | verdict | after s | what the report says |\n| --- | --- | --- | --- |")
     found = 0
     for name in names:
-        report = soak(name, args.seconds, args.seed)
+        report = run(settings_of(name, args.seconds, args.seed))
         found += bool(report.judgements)
         print(row(name, report), flush=True)
     print(f"\n{found} of {len(names)} found within {args.seconds:g} s each.")

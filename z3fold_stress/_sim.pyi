@@ -48,6 +48,7 @@ class Simulator:
         max_steps: int = 20000,
         finish_is_audit: bool = False,
         deadlock_ok: bool = False,
+        lifetimes: bool = True,
     ) -> None: ...
     def begin(
         self,

@@ -15,6 +15,7 @@ def fields():
     cdef task_t *t = NULL
     cdef object_t *o = NULL
     cdef arena_t *a = NULL
+    cdef verdict_t *v = NULL
     cdef workqueue_t *wq = NULL
     return {
         "header": (sizeof(z3fold_header), {
@@ -85,6 +86,11 @@ def fields():
             "state": (at0(&o.state), "I"), "owner": (at0(&o.owner), "I"),
             "swap": (at0(&o.swap), "Q"),
         }),
+        "verdict": (sizeof(verdict_t), {
+            "kind": (at0(&v.kind), "I"), "task": (at0(&v.task), "I"), "op": (at0(&v.op), "I"),
+            "page": (at0(&v.page), "Q"), "handle": (at0(&v.handle), "Q"),
+            "lock": (at0(&v.lock), "Q"), "ticks": (at0(&v.ticks), "Q"),
+        }),
         "arena": (sizeof(arena_t), {
             "magic": (at0(&a.magic), "Q"), "version": (at0(&a.version), "I"),
             "size": (at0(&a.size), "Q"), "nr_frames": (at0(&a.geometry.frames), "I"),
@@ -96,6 +102,9 @@ def fields():
             "header_chunks": (at0(&a.geometry.header_chunks), "I"),
             "design": (at0(&a.config.design), "Q"), "seed": (at0(&a.config.seed), "Q"),
             "lock_kind": (at0(&a.config.lock_kind), "I"),
+            "cross_cpu_search": (at0(&a.config.cross_cpu_search), "I"),
+            "poison": (at0(&a.config.poison), "I"),
+            "fault": (at0(&a.config.fault), f"{NR_FAULTS * 4}s"),
             "tasks": (at0(&a.tasks), "Q"), "pools": (at0(&a.pools), "Q"),
             "percpu": (at0(&a.percpu), "Q"), "memmap": (at0(&a.memmap), "Q"),
             "slots": (at0(&a.slots), "Q"), "objects": (at0(&a.objects), "Q"),
@@ -106,7 +115,8 @@ def fields():
             "free_slots": (at0(&a.free_slots[0]), "Q"),
             "frames_free": (at0(&a.frames_free), "q"), "slots_free": (at0(&a.slots_free), "q"),
             "stop": (at0(&a.stop), "I"), "pause": (at0(&a.pause), "I"),
-            "nr_verdicts": (at0(&a.nr_verdicts), "I"), "scratch": (at0(&a.scratch), "Q"),
+            "nr_verdicts": (at0(&a.nr_verdicts), "I"), "verdicts": (at0(&a.verdicts), "Q"),
+            "scratch": (at0(&a.scratch), "Q"),
         }),
     }
 

@@ -103,6 +103,7 @@ cdef extern from "sim/sim.h":
         sim_task_t *running
         bint proxies
         bint races
+        bint lifetimes
         bint every_access
         bint coverage_on
         u8 recording
@@ -397,6 +398,7 @@ cdef class Simulator:
             scratch_word(number)[0] = <u64>(value & 0xffffffffffffffff)
         sim.ending = END_NONE
         sim.races = False
+        sim.lifetimes = True
         sim.recording = 0
         sim.verdict.kind = 0
         sim.order_edge = 0
@@ -423,7 +425,7 @@ cdef class Simulator:
 
     def configure(self, dict faults, u32 deaths, bint races=True, bint every_access=False,
                   bint coverage=False, u32 max_steps=20000, bint finish_is_audit=False,
-                  bint deadlock_ok=False):
+                  bint deadlock_ok=False, bint lifetimes=True):
         """Budgets of an execution: faults {number: how many}, deaths; what is looked at.
         finish_is_audit: the finish has nothing to do where only scratch words were written."""
         sim.finish_is_audit = finish_is_audit
@@ -433,6 +435,7 @@ cdef class Simulator:
             sim.fault_budget[number] = budget
         sim.death_budget = deaths
         sim.races = races
+        sim.lifetimes = lifetimes
         sim.every_access = every_access
         sim.coverage_on = coverage
         sim.max_steps = max_steps

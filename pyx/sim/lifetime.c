@@ -103,6 +103,8 @@ void lifetime_check(u64 offset, u32 size, bool write, u64 pc)
     u8 kind = life[offset >> 12];
     char text[160];
 
+    if (!sim.lifetimes)
+        return;
     if (kind == LIFE_FREED_FRAME) {
         snprintf(text, sizeof(text), "a %s of %u bytes at byte %llu of a page that was freed",
                  write ? "store" : "load", size, (unsigned long long)(offset & 4095));

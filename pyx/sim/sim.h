@@ -153,6 +153,7 @@ struct sim {
     char *base;                 /* of the arena */
     struct sim_task *running;
     bool races;                 /* look for races */
+    bool lifetimes;             /* an access to what was freed, or beside its object, is a verdict */
     bool every_access;          /* each access is a point */
     bool coverage_on;
     u8 recording;               /* keep events; 2: with stacks */

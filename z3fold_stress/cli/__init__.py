@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "findings": ("findings:findings_command", "What was found so far: list, show, export, prune."),
     "scenarios": ("scenarios:scenarios_command", "List the scenarios, or tell one."),
     "inspect": ("inspect:inspect_dump", "Show what is in a saved arena, and audit it."),
+    "tame": ("tame:tame_command", "Make a scenario of a soak's failure, from its saved arena."),
     "trace": ("trace:trace", "Play a recorded trace of operations, and compare."),
     "defects": ("catalogue:defects", "List the named defects, or tell the story of one."),
     "designs": ("catalogue:designs", "List the designs, or the defects of one."),

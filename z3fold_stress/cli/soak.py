@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,10 @@ from z3fold_stress.findings.entry import soak_entries
 from z3fold_stress.settings import FAULTS, LOCK_KINDS
 from z3fold_stress.soak import Soak, SoakReport, as_text
 from z3fold_stress.soak.settings import SoakSettings, available_cpus
+
+if TYPE_CHECKING:
+    from z3fold_stress.arena import Arena
+    from z3fold_stress.tame import Wild
 
 
 def _faults(values: tuple[str, ...]) -> dict[str, float]:
@@ -134,6 +139,15 @@ def _seed(seed: int | None) -> int:
 )
 @click.option("--no-dump", is_flag=True, help="Do not save the arena.")
 @store_options
+@click.option(
+    "--tame",
+    "tame_seconds",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After a failure: for how long to look for a scenario that fails so; 0: not at all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON, and nothing else.")
 def soak(
     design: str,
@@ -148,6 +162,7 @@ def soak(
     no_dump: bool,
     store: Path | None,
     no_store: bool,
+    tame_seconds: float,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -169,15 +184,57 @@ def soak(
     if path is not None and not os.access(path.parent, os.W_OK):
         raise SettingsError(f"no dump can be written to {path.parent}: give --dump or --no-dump")
     storing = Storing(store, no_store, "soak")
-    report = _run(Soak(settings, dump=path), as_json)
+    failure = _Failure()
+    report = _run(Soak(settings, dump=path, on_failure=failure.read), as_json)
     storing.record_all(soak_entries(report, later=settings.keep_going))
+    if not as_json:
+        click.echo(as_text(report), nl=False)
+        sys.stdout.flush()
+    taming = None
+    if report.judgements and tame_seconds:
+        taming = failure.tame(tame_seconds, None if path is None else path.parent, as_json)
     if as_json:
-        told = {**report.to_json(), "stored": storing.to_json()}
+        told = {**report.to_json(), "taming": taming, "stored": storing.to_json()}
         click.echo(json.dumps(told, indent=1))
     else:
-        click.echo(as_text(report), nl=False)
         storing.say()
     sys.exit(report.status)
+
+
+class _Failure:
+    """What a failed soak left, and its taming, which must not cost the soak its report."""
+
+    def __init__(self) -> None:
+        self.wild: Wild | None = None
+        self.unreadable = ""
+
+    def read(self, arena: Arena) -> None:
+        """While the arena is there."""
+        from z3fold_stress.tame import read_wild
+
+        try:
+            self.wild = read_wild(arena)
+        except (ValueError, LookupError, ArithmeticError, struct.error) as error:
+            self.unreadable = f"its arena is damaged beyond reading: {error}"
+
+    def tame(self, seconds: float, folder: Path | None, as_json: bool) -> dict[str, Any] | None:
+        """Tell it, or with ``as_json`` return it; what is found is saved in ``folder``."""
+        from z3fold_stress.cli.tame import save_tamed, tamed
+        from z3fold_stress.tame.text import as_text as taming_text
+
+        if self.wild is None:
+            reason = self.unreadable or "the arena does not say what failed"
+            if not as_json:
+                click.echo(f"Not tamed: {reason}.")
+            return {"tamed": False, "reason": reason}
+        if not as_json:
+            click.echo(f"Taming it, for {seconds:g} s at most (Ctrl-C ends that) ...")
+        taming = tamed(self.wild, seconds)
+        if folder is not None:
+            save_tamed(taming, folder)
+        if not as_json:
+            click.echo(taming_text(taming), nl=False)
+        return taming.to_json()
 
 
 def _run(soak: Soak, as_json: bool) -> SoakReport:

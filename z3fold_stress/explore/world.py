@@ -40,6 +40,7 @@ class World:
         design: Design,
         *,
         races: bool = True,
+        lifetimes: bool = True,
         every_access: bool = False,
         coverage: bool = False,
         max_steps: int = MAX_STEPS,
@@ -48,6 +49,7 @@ class World:
         self.design = design
         self.max_steps = max_steps
         self.races = races
+        self.lifetimes = lifetimes
         self.compiled: CompiledScenario = compile_scenario(scenario)
         arena = dict(scenario.arena)
         self.settings = ArenaSettings(
@@ -105,6 +107,7 @@ class World:
                 self.max_steps,
                 all(one.name in _ALLOCATORS for one in scenario.finish),
                 scenario.deadlock_ok,
+                self.lifetimes,
             )
 
     def actor(self, task: int) -> str:

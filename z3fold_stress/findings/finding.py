@@ -52,6 +52,8 @@ class Finding:
     max_steps: int = MAX_STEPS
     races: bool = True
     """Whether data races were looked for."""
+    lifetimes: bool = True
+    """Whether an access to what was freed ended it; without, only the subject's own checks."""
     sides: tuple[dict[str, Any], ...] = ()
     steps: int = 0
     switches: int = 0
@@ -81,6 +83,7 @@ class Finding:
             "hash": self.hash,
             "max_steps": self.max_steps,
             "races": self.races,
+            "lifetimes": self.lifetimes,
             "found": self.found,
             "version": self.version,
             "build": self.build,
@@ -122,6 +125,7 @@ class Finding:
                 hash=_text(value, "hash"),
                 max_steps=_count(value.get("max_steps", MAX_STEPS)),
                 races=bool(value.get("races", True)),
+                lifetimes=bool(value.get("lifetimes", True)),
                 sides=tuple(value.get("sides", ())),
                 steps=_count(value.get("steps", 0)),
                 switches=_count(value.get("switches", 0)),
@@ -257,6 +261,7 @@ def finding_of(
         hash=f"{evidence.hash:016x}",
         max_steps=world.max_steps,
         races=world.races,
+        lifetimes=world.lifetimes,
         sides=tuple(side.to_json() for side in evidence.sides),
         steps=evidence.steps,
         switches=evidence.switches,
@@ -275,5 +280,6 @@ def world_of(finding: Finding, scenario: Scenario | None = None) -> World:
         scenario or finding.scenario,
         design_of(finding),
         races=finding.races,
+        lifetimes=finding.lifetimes,
         max_steps=finding.max_steps,
     )

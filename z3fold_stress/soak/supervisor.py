@@ -58,9 +58,12 @@ class Soak:
         settings: SoakSettings,
         on_tick: Callable[[Soak], None] | None = None,
         dump: Path | None = None,
+        on_failure: Callable[[Arena], None] | None = None,
     ) -> None:
+        """``on_failure``: given the arena when something was found, with nobody left in it."""
         self.settings = settings
         self.dump = dump
+        self.on_failure = on_failure or (lambda arena: None)
         self.on_tick = on_tick or (lambda soak: None)
         self.members = {member.task: member for member in cast(settings)}
         self.processes: dict[int, Any] = {}
@@ -456,6 +459,8 @@ class Soak:
             self.judgements(),
             self._checks(),
         )
+        if report.judgements:
+            self.on_failure(self.arena)
         if not report.judgements or self.dump is None:
             return report
         told = replace(report, dump=str(self.dump))
