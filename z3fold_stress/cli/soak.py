@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from z3fold_stress.cli.output import write_whole
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
+from z3fold_stress.report.soak_page import soak_page
 from z3fold_stress.settings import FAULTS, LOCK_KINDS
 from z3fold_stress.soak import Soak, SoakReport, as_text
 from z3fold_stress.soak.settings import SoakSettings, available_cpus
@@ -112,6 +114,12 @@ def _seed(seed: int | None) -> int:
     help="Where the arena is saved on failure.  [default: z3fold-stress-SEED.dump]",
 )
 @click.option("--no-dump", is_flag=True, help="Do not save the arena.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Write the report as a page, with its course as plots.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON, and nothing else.")
 def soak(
     design: str,
@@ -124,6 +132,7 @@ def soak(
     no_poison: bool,
     dump: Path | None,
     no_dump: bool,
+    html: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -144,11 +153,16 @@ def soak(
     path = None if no_dump else dump or Path(f"z3fold-stress-{settings.seed}.dump")
     if path is not None and not os.access(path.parent, os.W_OK):
         raise SettingsError(f"no dump can be written to {path.parent}: give --dump or --no-dump")
+    if html is not None and not os.access(html.parent, os.W_OK):
+        raise SettingsError(f"no page can be written to {html.parent}: give --html another")
     report = _run(Soak(settings, dump=path), as_json)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=1))
     else:
         click.echo(as_text(report), nl=False)
+    if html is not None:
+        write_whole(html, soak_page(report))
+        click.echo(f"page: {html}", err=as_json)
     sys.exit(report.status)
 
 

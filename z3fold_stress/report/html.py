@@ -7,12 +7,9 @@ but its own script, by its hash.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 from z3fold_stress.defects import DEFECTS
@@ -22,9 +19,10 @@ from z3fold_stress.findings.finding import Finding, design_of
 from z3fold_stress.layout import Layout
 from z3fold_stress.report.course import Course, course_of
 from z3fold_stress.report.state import State
+from z3fold_stress.report.template import assemble
 from z3fold_stress.report.text import ORDERING
 
-__all__ = ["page_of", "page_with"]
+__all__ = ["page_of"]
 
 STORIES = 3
 """Defects whose story is told, where a scenario names none."""
@@ -63,37 +61,8 @@ def page_of(
         "made": f"Made by z3fold-stress {finding.version}, engine {finding.build}; "
         f"events {evidence.hash:016x}.",
     }
-    title = f"{verdict} in {finding.scenario.name}"
-    return page_with("page", title, data)
-
-
-def page_with(name: str, title: str, data: dict[str, Any]) -> str:
-    """The page made of the package's files of this name and the data."""
-    folder = files(__package__)
-    script = (folder / f"{name}.js").read_text("utf-8")
-    style = (folder / f"{name}.css").read_text("utf-8")
-    policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    parts = {
-        "csp": html.escape(policy),
-        "title": html.escape(title),
-        "style": style,
-        "data": _inline_json(data),
-        "script": script,
-    }
-    page = (folder / f"{name}.html").read_text("utf-8")
-    pieces = page.split("{{")
-    made = [pieces[0]]
-    for piece in pieces[1:]:  # one pass: what is put in is not looked at again
-        key, _, rest = piece.partition("}}")
-        made += [parts[key], rest]
-    return "".join(made)
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    title = html.escape(f"{verdict} in {finding.scenario.name}")
+    return assemble("page", {"title": title, "data": _inline_json(data)})
 
 
 def _inline_json(data: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from z3fold_stress import _live
 from z3fold_stress.judgement import AuditFinding, Judgement
 from z3fold_stress.soak.death import Death
 from z3fold_stress.soak.processes import Member
+from z3fold_stress.soak.series import Series
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import LockNumbers, Statistics
 
@@ -54,6 +55,9 @@ class SoakReport:
     command: str
     events: list[str]
     """The last events around the failing page, or of all tasks."""
+    series: dict[str, Any] = field(default_factory=dict)
+    """Its course over time: see Series.to_json."""
+    settings: dict[str, Any] = field(default_factory=dict)
     dump: str | None = None
     dump_failed: str | None = None
     """Why the arena could not be saved."""
@@ -66,6 +70,7 @@ class SoakReport:
         members: Iterable[Member],
         statistics: Statistics,
         judgements: list[Judgement],
+        series: Series,
     ) -> SoakReport:
         """Read everything while the arena is still there."""
         names = {member.task: member.name for member in members}
@@ -92,6 +97,8 @@ class SoakReport:
             quiet_points=course.quiet_points,
             command=command_of(settings),
             events=last_events(statistics, names, judgements[0]) if judgements else [],
+            series=series.to_json(),
+            settings={**asdict(settings), "design": settings.design.name},
         )
 
     @property

@@ -24,6 +24,7 @@ from z3fold_stress.sizes import sizes as draw_sizes
 from z3fold_stress.soak.death import judge_death
 from z3fold_stress.soak.processes import Member, cast, run_member
 from z3fold_stress.soak.report import Course, SoakReport
+from z3fold_stress.soak.series import Series
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import Statistics
 from z3fold_stress.soak.watch import PATIENCE, Watcher
@@ -75,6 +76,7 @@ class Soak:
             self.arena = arena
             self.layout = arena.layout
             self.statistics = Statistics(arena.layout, _live.clock_rate())
+            self.series = Series(self.statistics)
             stall_ticks = max(4, round(self.settings.stall / TICK))
             self.watcher = Watcher(
                 arena.layout,
@@ -184,6 +186,7 @@ class Soak:
         settings = self.settings
         next_quiet = settings.quiet_interval or float("inf")
         next_kill = self._next_kill()
+        self.series.take(self.elapsed)
         while not self._done():
             time.sleep(TICK)
             self._bury()
@@ -191,6 +194,8 @@ class Soak:
             if alarm is not None:
                 self._declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
             self.on_tick(self)
+            if self.series.due(self.elapsed):
+                self.series.take(self.elapsed)
             if self.over:
                 break
             if settings.kill and self.elapsed >= next_kill:
@@ -200,6 +205,7 @@ class Soak:
                 self._quiet_point()
                 next_quiet = self.elapsed + settings.quiet_interval
         self.course.seconds = self.elapsed
+        self.series.take(self.elapsed)
 
     def _declare(self, verdict: Verdict, where: str, text: str, lock: int = 0) -> None:
         kind = list(Verdict).index(verdict) + 1
@@ -415,6 +421,7 @@ class Soak:
             list(self.members.values()),
             self.statistics,
             self.judgements(),
+            self.series,
         )
         if not report.judgements or self.dump is None:
             return report
