@@ -20,6 +20,7 @@ from z3fold_stress.findings.finding import world_of
 from z3fold_stress.findings.replay import Policy, Replayed, Result, replay_in
 from z3fold_stress.report import report_text
 from z3fold_stress.report.html import page_of
+from z3fold_stress.report.perfetto import trace_of
 
 __all__ = ["report_command"]
 
@@ -35,6 +36,10 @@ def _html(world: World, finding: Finding, done: Replayed, saved: str) -> str:
     if done.result is not Result.IDENTICAL:
         warnings.append(TOLD[done.result])
     return page_of(world, finding, done.evidence, warnings=warnings)
+
+
+def _perfetto(world: World, finding: Finding, done: Replayed, saved: str) -> str:
+    return trace_of(world, finding, done.evidence)
 
 
 def _json(world: World, finding: Finding, done: Replayed, saved: str) -> str:
@@ -79,6 +84,7 @@ Maker = Callable[[World, Finding, Replayed, str], str]
 FORMS: dict[str, tuple[Maker, str]] = {
     "text": (_text, ""),
     "html": (_html, "html"),
+    "perfetto": (_perfetto, "trace.json"),
     "json": (_json, ""),
 }
 """How each form is made, and the ending of its file where it has one of its own."""
@@ -88,6 +94,9 @@ FORMS: dict[str, tuple[Maker, str]] = {
 @click.argument("finding")
 @click.option("--text", "form", flag_value="text", default=True, help="For a terminal (default).")
 @click.option("--html", "form", flag_value="html", help="A page to step through in a browser.")
+@click.option(
+    "--perfetto", "form", flag_value="perfetto", help="A trace to open in ui.perfetto.dev."
+)
 @click.option("--json", "form", flag_value="json", help="The finding with all its events.")
 @click.option(
     "-o",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 __all__ = ["Line", "plot", "ticks"]
 
 WIDTH, HEIGHT = 620, 230
-LEFT, RIGHT, TOP, BOTTOM = 64, 118, 12, 38
+LEFT, RIGHT, TOP, BOTTOM = 64, 134, 12, 38
 SERIES = 6
 """Styles that there are; a line more begins them again."""
 LABEL = 14
@@ -45,7 +45,8 @@ def plot(title: str, unit: str, seconds: Sequence[float], lines: Mapping[str, Li
     if not values or not seconds:
         return f"{head}<p>No sample was taken.</p></figure>"
     rows, columns = ticks(max(values)), ticks(seconds[-1], 6)
-    scale_x, scale_y = columns[-1], rows[-1]
+    columns = [at for at in columns if at <= seconds[-1]]
+    scale_x, scale_y = seconds[-1], rows[-1]
 
     def x(at: float) -> float:
         return LEFT + at / scale_x * (WIDTH - LEFT - RIGHT)

@@ -84,7 +84,7 @@ def _plots(report: SoakReport) -> list[str]:
         draw(
             "Waiting for locks, all tasks",
             "ms waited a second",
-            {f"{name} lock": line for name, line in waits.items()},
+            waits,
         ),
         draw("Density", "objects a page", {"objects a page": column("objects_per_page")}),
         draw("Bytes of the pages in use", "%", {"used": column("used", 100.0)}),
