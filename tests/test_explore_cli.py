@@ -435,7 +435,13 @@ def test_report(run: Run, saved: Path) -> None:
     assert answer.out.startswith("DATA-RACE in scenario lost-update, design sound\n")
     told = run("report", saved, "--json")
     assert told.status == 0
-    assert told.out == saved.read_text()
+    body = told.json()
+    evidence = body.pop("evidence")
+    assert body == json.loads(saved.read_text())
+    assert evidence["result"] == "identical"
+    assert {event["task"] for event in evidence["events"]} >= {
+        side["task"] for side in body["sides"]
+    }
     assert run("report", load_finding(str(saved)).line()).status == 0
 
 

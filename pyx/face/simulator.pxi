@@ -78,6 +78,7 @@ cdef extern from "sim/sim.h":
         u8 mortal
         u8 state
         u8 kind
+        u64 object
         u32 index
         u32 program_at
         u64 accesses
@@ -167,6 +168,7 @@ cdef extern from "sim/sim.h":
         u64 object
         u64 before
         u64 pc
+        u64 undo
         u64 *stack
         u32 nr_held
         u32 *held
@@ -203,6 +205,7 @@ cdef extern from "sim/sim.h":
     void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock,
                     const char *text) noexcept nogil
     void trace_reset() noexcept nogil
+    void undo_back_to(u64 used) noexcept nogil
     void promote_reset() noexcept nogil
     void lock_order_reset() noexcept nogil
     void benign_reset() noexcept nogil
@@ -551,6 +554,20 @@ cdef class Simulator:
                 tuple([e.held[k] for k in range(e.nr_held)]),
             ))
         return kept
+
+    def rewind(self, u32 event):
+        """Put the arena back to what it was as this event of the last replay was kept: at a point
+        before it was done. Goes backwards only, until the next replay; the contexts of the tasks
+        stay as they are."""
+        if not self.open or event >= nr_events:
+            raise IndexError(f"there is no event {event}")
+        undo_back_to(events[event].undo)
+
+    def pending(self):
+        """Of each actor: (state: 1 waiting, 2 finished, 3 killed; what it is about to do: kind,
+        object; its clock)."""
+        return [(sim.task[i].state, sim.task[i].kind, sim.task[i].object, sim.task[i].accesses)
+                for i in range(self.nr)]
 
     def held(self):
         """Of each actor: (state, instruction, pc of its pending point, [(lock, pc)])."""

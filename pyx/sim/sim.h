@@ -311,6 +311,8 @@ bool fiber_on_guard(const void *address);
 /* undo.c */
 void undo_reset(void);
 void undo_mark(void);
+u64 undo_used(void);
+void undo_back_to(u64 used);
 bool undo_touches(u64 offset);
 void undo_range(u64 offset, u64 size);
 extern struct undo { u64 offset; u64 old; } *undo_next, *undo_end;
@@ -377,6 +379,7 @@ struct sim_event {
     u64 object;
     u64 before;                 /* what was there */
     u64 pc;
+    u64 undo;                   /* what the undo log held: undo_back_to() goes there again */
     u64 stack[12];
     u32 nr_held;
     u32 held[8];

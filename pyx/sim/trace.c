@@ -71,6 +71,9 @@ void trace_event(u32 kind, u64 object, u32 size, u64 pc)
     e->clock = t->accesses;
     e->object = object;
     e->pc = pc;
+    /* An access is told when the log has it already: its point was before that. */
+    e->undo = kind == EVENT_ACCESS && e > events && e[-1].task == e->task
+        && e[-1].clock == e->clock && e[-1].object == object ? e[-1].undo : undo_used();
     e->before = kind < EVENT_OP_BEGIN || kind == EVENT_ACCESS
         ? value_at(object, kind == EVENT_ACCESS ? size & 0x7f : size) : 0;
     e->nr_stack = trace_stack(e->stack, 12);

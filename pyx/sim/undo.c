@@ -43,11 +43,18 @@ void undo_range(u64 offset, u64 size)
     undo_next++;
 }
 
-void undo_reset(void)
+/* How far the log goes now. */
+u64 undo_used(void)
+{
+    return (u64)(undo_next - undo_start);
+}
+
+/* The arena as it was when the log went so far. */
+void undo_back_to(u64 used)
 {
     struct undo *u = undo_next;
 
-    while (u != undo_start) {
+    while (u > undo_start + used) {
         u--;
         if (unlikely(u->offset & BLOCK)) {
             u64 bytes = u->old;
@@ -59,7 +66,12 @@ void undo_reset(void)
             *(u64 *)(sim.base + u->offset) = u->old;
         }
     }
-    undo_next = undo_start;
+    undo_next = u;
+}
+
+void undo_reset(void)
+{
+    undo_back_to(0);
 }
 
 void undo_mark(void)

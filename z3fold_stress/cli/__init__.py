@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "museum": ("museum:museum_command", "Find every known fault again."),
     "replay": ("replay:replay_command", "Do a finding again, exactly."),
     "shrink": ("replay:shrink_command", "Make a finding as small as it can be."),
-    "report": ("replay:report_command", "Tell a finding to a person."),
+    "report": ("report:report_command", "Tell a finding: as text, as a page to step through."),
     "findings": ("findings:findings_command", "What was found so far: list, show, export, prune."),
     "scenarios": ("scenarios:scenarios_command", "List the scenarios, or tell one."),
     "inspect": ("inspect:inspect_dump", "Show what is in a saved arena, and audit it."),

@@ -22,22 +22,41 @@ FOLDED_LINES = 16
     multiple=True,
     help="Only this section, whole (repeatable).  [default: all, folded]",
 )
+@click.option(
+    "--perfetto",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default=None,
+    help="Write the recorded events as a trace for ui.perfetto.dev, and nothing else.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
-def inspect_dump(dump: Path, page: int | None, sections: tuple[str, ...], as_json: bool) -> int:
+def inspect_dump(
+    dump: Path,
+    page: int | None,
+    sections: tuple[str, ...],
+    perfetto: Path | None,
+    as_json: bool,
+) -> int:
     """Show pages, lists, slots, locks, tasks and the last events of a saved arena; audit it.
 
     DUMP is the file that a soak saves when it found something. Loading one runs no code of it.
     Exit status: 0 neither verdicts nor the audit found anything, 1 they did, 2 no usable dump.
     """
+    from z3fold_stress.cli.output import deliver
     from z3fold_stress.dump import load
     from z3fold_stress.inspection import Inspection
     from z3fold_stress.inspection.text import page_text, section_text
+    from z3fold_stress.report.recorder_trace import trace_of_dump
 
+    if perfetto is not None and (page is not None or sections or as_json):
+        raise click.UsageError("--perfetto stands alone: leave --page, --section and --json out")
     if page is not None and sections:
         raise click.UsageError("--page and --section do not go together: give one of them")
     arena, header = load(dump)
     with arena:
         view = Inspection(arena, header)
+        if perfetto is not None:
+            deliver(trace_of_dump(view), perfetto)
+            return 0 if view.clean() else 1
         if as_json:
             told = view.page(page) if page is not None else view.to_json(sections or SECTIONS)
             told = {"dump": str(dump), "clean": view.clean(), **told}

@@ -1,4 +1,4 @@
-"""``z3fold-stress replay``, ``shrink`` and ``report``: what can be done with one finding."""
+"""``z3fold-stress replay`` and ``shrink``: what can be done with one finding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from z3fold_stress.findings import Finding, Replayed, load_finding, replay, shri
 from z3fold_stress.findings.replay import Policy, Result
 from z3fold_stress.scenario import Scenario, load
 
-__all__ = ["replay_command", "report_command", "shrink_command"]
+__all__ = ["TOLD", "replay_command", "shrink_command"]
 
 TOLD = {
     Result.IDENTICAL: "replayed: the same failure, by the same events",
@@ -202,15 +202,3 @@ def shrink_command(
         click.echo(finding_report(smaller.finding, flip=smaller.flip, saved=str(path or "")))
         storing.say()
     sys.exit(1)
-
-
-@click.command("report")
-@click.argument("finding")
-@click.option("--json", "as_json", is_flag=True, help="The finding as JSON, and nothing else.")
-def report_command(finding: str, as_json: bool) -> None:
-    """Tell FINDING to a person: what happened, who was where, which order was missing."""
-    it = load_finding(finding)
-    if as_json:
-        click.echo(it.dumps(), nl=False)
-        return
-    click.echo(finding_report(it, saved="" if finding.startswith("zs1:") else finding))

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from z3fold_stress.cli.output import write_whole
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.findings.entry import soak_entries
+from z3fold_stress.report.soak_page import soak_page
 from z3fold_stress.settings import FAULTS, LOCK_KINDS
 from z3fold_stress.soak import Soak, SoakReport, as_text
 from z3fold_stress.soak.settings import SoakSettings, available_cpus
@@ -148,6 +150,12 @@ def _seed(seed: int | None) -> int:
     metavar="SECONDS",
     help="After a failure: for how long to look for a scenario that fails so; 0: not at all.",
 )
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Write the report as a page, with its course as plots.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON, and nothing else.")
 def soak(
     design: str,
@@ -163,6 +171,7 @@ def soak(
     store: Path | None,
     no_store: bool,
     tame_seconds: float,
+    html: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -183,6 +192,8 @@ def soak(
     path = None if no_dump else dump or Path(f"z3fold-stress-{settings.seed}.dump")
     if path is not None and not os.access(path.parent, os.W_OK):
         raise SettingsError(f"no dump can be written to {path.parent}: give --dump or --no-dump")
+    if html is not None and not os.access(html.parent, os.W_OK):
+        raise SettingsError(f"no page can be written to {html.parent}: give --html another")
     storing = Storing(store, no_store, "soak")
     failure = _Failure()
     report = _run(Soak(settings, dump=path, on_failure=failure.read), as_json)
@@ -190,6 +201,9 @@ def soak(
     if not as_json:
         click.echo(as_text(report), nl=False)
         sys.stdout.flush()
+    if html is not None:
+        write_whole(html, soak_page(report))
+        click.echo(f"page: {html}", err=as_json)
     taming = None
     if report.judgements and tame_seconds:
         taming = failure.tame(tame_seconds, None if path is None else path.parent, as_json)

@@ -45,7 +45,7 @@ class Names:
         self.world = world
         self.layout = Layout(world.simulator.memory)
         at = self.layout.arena
-        self._scratch = _FIELDS["arena"][1]["scratch"][0]
+        self.scratch = _FIELDS["arena"][1]["scratch"][0]
         self._regions = [
             ("pools", at("pools"), _FIELDS["pool"][0]),
             ("percpu", at("percpu"), 16),
@@ -91,8 +91,8 @@ class Names:
         return self.of(offset)
 
     def _of_header(self, offset: int) -> str:
-        if offset >= self._scratch:
-            return self.word((offset - self._scratch) // 64)
+        if offset >= self.scratch:
+            return self.word((offset - self.scratch) // 64)
         return self._field("arena", offset, "the arena's ")
 
     @staticmethod
@@ -119,6 +119,8 @@ class Names:
             case "objects":
                 return self._field("object", at, after=f" of object {self.object(number)}")
             case "frames":
+                if at == _FIELDS["header"][1]["refcount"][0]:
+                    return f"kref of frame {number}"
                 if at < _FIELDS["header"][0]:
                     return self._field("header", at, after=f" of frame {number}")
                 return f"byte {at} of frame {number}"

@@ -78,6 +78,8 @@ class Access:
     site: str
     chain: tuple[str, ...]
     held: tuple[str, ...]
+    event: int = -1
+    """Which of the recorded events it is; -1: none of them."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -190,10 +192,16 @@ def _chain(sites: Sequence[Site]) -> tuple[str, ...]:
 
 
 def _side(
-    world: World, names: Names, task: int, what: str, sites: tuple[Site, ...], held: Sequence[int]
+    world: World,
+    names: Names,
+    task: int,
+    what: str,
+    sites: tuple[Site, ...],
+    held: Sequence[int],
+    event: int = -1,
 ) -> Access:
     return Access(
-        world.actor(task), what, str(subject_site(sites)), _chain(sites), _locks(names, held)
+        world.actor(task), what, str(subject_site(sites)), _chain(sites), _locks(names, held), event
     )
 
 
@@ -204,16 +212,15 @@ def _sides(
     if found["where"] == "race":
         return _race_sides(world, names, found, events)
     if found["where"] in ("deadlock", "wait"):
-        return _waiting_sides(world, names)
+        return _waiting_sides(world, names, events)
     pcs = resolve([found["pc"]])
     sites = pcs.get(found["pc"], ())
     held: Sequence[int] = ()
-    for event in reversed(events):
-        if event.task == found["task"]:
-            sites = tuple(dict.fromkeys((*sites, *event.sites)))
-            held = event.held
-            break
-    return (_side(world, names, found["task"], found["where"], sites, held),)
+    at = _last_of(events, found["task"])
+    if at >= 0:
+        sites = tuple(dict.fromkeys((*sites, *events[at].sites)))
+        held = events[at].held
+    return (_side(world, names, found["task"], found["where"], sites, held, at),)
 
 
 def _race_sides(
@@ -226,29 +233,27 @@ def _race_sides(
         (found["other_task"], found["other_pc"], found["other_writes"]),
         (found["task"], found["pc"], found["writes"]),
     ):
-        last: Event | None = None
-        for event in reversed(events):
+        last = -1
+        for at, event in reversed(list(enumerate(events))):
             overlaps = event.object < found["object"] + found["size"] and (
                 found["object"] < event.object + max(event.size, 1)
             )
             if event.task == task and event.pc == pc and overlaps:
-                last = event
+                last = at
                 break
-        chain = last.sites if last is not None else sites.get(pc, ())
+        chain = events[last].sites if last >= 0 else sites.get(pc, ())
         what = f"{'store' if writes else 'load'} of {where}"
-        held = (last or _last_of(events, task) or _NOTHING).held
-        sides.append(_side(world, names, task, what, chain, held))
+        near = last if last >= 0 else _last_of(events, task)
+        held = events[near].held if near >= 0 else ()
+        sides.append(_side(world, names, task, what, chain, held, last))
     return tuple(sides)
 
 
-def _last_of(events: list[Event], task: int) -> Event | None:
-    return next((event for event in reversed(events) if event.task == task), None)
+def _last_of(events: list[Event], task: int) -> int:
+    return next((at for at in reversed(range(len(events))) if events[at].task == task), -1)
 
 
-_NOTHING = Event(0, 0, "", 0, False, 0, 0, 0, 0, (), ())
-
-
-def _waiting_sides(world: World, names: Names) -> tuple[Access, ...]:
+def _waiting_sides(world: World, names: Names, events: list[Event]) -> tuple[Access, ...]:
     sides = []
     for task, (state, at, pc, held) in enumerate(world.simulator.held()):
         if state != 1:
@@ -256,9 +261,9 @@ def _waiting_sides(world: World, names: Names) -> tuple[Access, ...]:
         sites = resolve([pc]).get(pc, ())
         source = world.compiled.actors[task].source
         doing = source[at] if at < len(source) else "?"
-        sides.append(
-            _side(world, names, task, f"waits in {doing}", sites, [lock for lock, _ in held])
-        )
+        locks = [lock for lock, _ in held]
+        last = _last_of(events, task)
+        sides.append(_side(world, names, task, f"waits in {doing}", sites, locks, last))
     return tuple(sides)
 
 

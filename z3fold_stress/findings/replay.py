@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from z3fold_stress import _sim
+from z3fold_stress.explore.world import World
 from z3fold_stress.findings.evidence import Evidence, gather
 from z3fold_stress.findings.finding import Finding, FindingError, world_of
 from z3fold_stress.scenario import Scenario
 
-__all__ = ["Policy", "Replayed", "Result", "replay"]
+__all__ = ["Policy", "Replayed", "Result", "replay", "replay_in"]
 
 
 class Result(StrEnum):
@@ -65,15 +66,24 @@ def replay(
                 "finding's own (leave --scenario out), or see what comes with --policy default"
             )
         warnings.append("the scenario was changed since this was found")
+    with world_of(finding, scenario) as world:
+        done = replay_in(world, finding, policy=policy, record=record)
+    return Replayed(done.result, done.evidence, (*warnings, *done.warnings))
+
+
+def replay_in(
+    world: World, finding: Finding, *, policy: Policy = Policy.STRICT, record: int = 2
+) -> Replayed:
+    """As replay(), in a world that stays open: its arena is as the failure left it."""
+    warnings = []
     if finding.build != _sim.BUILD:
         warnings.append(
             f"found with an engine built of other sources ({finding.build}, this is "
             f"{_sim.BUILD}): the schedule may not fit"
         )
-    with world_of(finding, scenario) as world:
-        if world.failed is not None:
-            raise FindingError(f"the set-up fails: {world.failed['verdict']['text']}")
-        evidence = gather(world, finding.schedule, finding.lead, record=record)
+    if world.failed is not None:
+        raise FindingError(f"the set-up fails: {world.failed['verdict']['text']}")
+    evidence = gather(world, finding.schedule, finding.lead, record=record)
     result = _result(finding, evidence)
     if evidence.unused:
         warnings.append(f"{evidence.unused} interventions of the schedule never came up")

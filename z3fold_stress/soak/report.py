@@ -12,6 +12,7 @@ from z3fold_stress.judgement import AuditFinding, Judgement
 from z3fold_stress.soak.death import Death
 from z3fold_stress.soak.processes import Member
 from z3fold_stress.soak.residual import Residual
+from z3fold_stress.soak.series import Series
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import LockNumbers, Statistics
 
@@ -59,6 +60,9 @@ class SoakReport:
     command: str
     events: list[str]
     """The last events around the failing page, or of all tasks."""
+    series: dict[str, Any] = field(default_factory=dict)
+    """Its course over time: see Series.to_json."""
+    settings: dict[str, Any] = field(default_factory=dict)
     dump: str | None = None
     dump_failed: str | None = None
     """Why the arena could not be saved."""
@@ -75,6 +79,7 @@ class SoakReport:
         members: Iterable[Member],
         statistics: Statistics,
         judgements: list[Judgement],
+        series: Series,
         checks: AccessChecks | None = None,
     ) -> SoakReport:
         """Read everything while the arena is still there."""
@@ -106,6 +111,8 @@ class SoakReport:
             events=last_events(statistics, names, judgements[0]) if judgements else [],
             coverage=course.coverage,
             checks=checks,
+            series=series.to_json(),
+            settings={**asdict(settings), "design": settings.design.name},
         )
 
     @property

@@ -92,6 +92,15 @@ class Statistics:
             if n[0]
         }
 
+    def wait_ns(self) -> dict[str, float]:
+        """Time spent waiting so far, by lock class, over all tasks."""
+        total: dict[str, int] = {}
+        for task in self._tasks():
+            for name, row in self.layout.lockstats(task).items():
+                if row[2]:
+                    total[name] = total.get(name, 0) + row[2]
+        return {name: self._ns(ticks) for name, ticks in total.items()}
+
     def _ns(self, ticks: float) -> float:
         return round(ticks / self.ticks_per_ns, 1)
 

@@ -26,6 +26,7 @@ from z3fold_stress.soak.death import judge_death
 from z3fold_stress.soak.processes import Checking, Member, cast, run_member
 from z3fold_stress.soak.report import Course, SoakReport
 from z3fold_stress.soak.residual import residual
+from z3fold_stress.soak.series import Series
 from z3fold_stress.soak.settings import SoakSettings
 from z3fold_stress.soak.statistics import Statistics
 from z3fold_stress.soak.watch import PATIENCE, Watcher
@@ -84,6 +85,7 @@ class Soak:
             self.layout = arena.layout
             self.statistics = Statistics(arena.layout, _live.clock_rate())
             self.sampler = Sampler(arena.layout)
+            self.series = Series(self.statistics)
             stall_ticks = max(4, round(self.settings.stall / TICK))
             self.watcher = Watcher(
                 arena.layout,
@@ -215,6 +217,7 @@ class Soak:
         settings = self.settings
         next_quiet = settings.quiet_interval or float("inf")
         next_kill = self._next_kill()
+        self.series.take(self.elapsed)
         while not self._done():
             time.sleep(TICK)
             if settings.coverage:  # at once: what ran when this woke is still in the rings
@@ -224,6 +227,8 @@ class Soak:
             if alarm is not None:
                 self._declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
             self.on_tick(self)
+            if self.series.due(self.elapsed):
+                self.series.take(self.elapsed)
             if self.over:
                 break
             if settings.kill and self.elapsed >= next_kill:
@@ -233,6 +238,7 @@ class Soak:
                 self._quiet_point()
                 next_quiet = self.elapsed + settings.quiet_interval
         self.course.seconds = self.elapsed
+        self.series.take(self.elapsed)
 
     def _declare(self, verdict: Verdict, where: str, text: str, lock: int = 0) -> None:
         kind = list(Verdict).index(verdict) + 1
@@ -457,6 +463,7 @@ class Soak:
             list(self.members.values()),
             self.statistics,
             self.judgements(),
+            self.series,
             self._checks(),
         )
         if report.judgements:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from z3fold_stress.soak.report import SoakReport
 from z3fold_stress.soak.residual import Residual
 
-__all__ = ["as_text"]
+__all__ = ["as_text", "verdict_lines"]
 
 
-def _verdict(report: SoakReport) -> list[str]:
+def verdict_lines(report: SoakReport) -> list[str]:
+    """What was found, and the last events around it."""
     if report.status == 4:
         if report.interrupted:
             return ["INCONCLUSIVE: interrupted; nothing was found so far."]
@@ -155,7 +156,7 @@ def _rest(report: SoakReport) -> list[str]:
 
 def as_text(report: SoakReport) -> str:
     """The whole report, for a terminal or a log."""
-    parts = [_verdict(report), _work(report), _migration(report), _locks(report)]
+    parts = [verdict_lines(report), _work(report), _migration(report), _locks(report)]
     if report.coverage is not None and not report.judgements:
         parts.append(_coverage(report.coverage))
     parts.append(_rest(report))
