@@ -9,7 +9,7 @@ import pytest
 
 from z3fold_stress.errors import ScenarioError, SettingsError
 from z3fold_stress.pytest_plugin.hunting import Plan, Record, pursue, why_inconclusive
-from z3fold_stress.pytest_plugin.options import KEY, Settings
+from z3fold_stress.pytest_plugin.options import KEY
 from z3fold_stress.pytest_plugin.summary import RECORDS, SUMMARY, Summary
 
 __all__ = ["conclude"]
@@ -21,7 +21,11 @@ def conclude(item: pytest.Item, todo: Iterable[Plan]) -> None:
     told: dict[str, list[str]] = {"bad": [], "inconclusive": []}
     reasons: list[str] = []
     for plan in todo:
-        record, text = _pursue(plan, settings)
+        try:
+            record, text = pursue(plan, settings)
+        except (ScenarioError, SettingsError) as error:
+            told["bad"].append(str(error))
+            continue
         _keep(item, record)
         if record.interrupted:
             _tell_at_once(item)
@@ -38,14 +42,6 @@ def conclude(item: pytest.Item, todo: Iterable[Plan]) -> None:
         pytest.skip("; ".join(reasons))
     if reasons:
         pytest.fail("\n\n".join(told["inconclusive"]), pytrace=False)
-
-
-def _pursue(plan: Plan, settings: Settings) -> tuple[Record, str]:
-    try:
-        return pursue(plan, settings)
-    except (ScenarioError, SettingsError) as error:
-        why = str(error)
-    pytest.fail(why, pytrace=False)
 
 
 def _keep(item: pytest.Item, record: Record) -> None:
