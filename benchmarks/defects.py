@@ -1,6 +1,6 @@
 """What a soak finds of each single defect, within a time: the table of docs/defects-found.md.
 
-python benchmarks/defects.py [--seconds 20] [--seed 1] [NAME ...]
+python benchmarks/defects.py [--seconds 20] [--seed 1] [--checked] [NAME ...]
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from z3fold_stress.soak import SoakReport, SoakSettings, run
 FAULTS = {"page": 0.01, "slots": 0.01, "target": 0.02, "evict": 0.2, "trylock": 0.02, "create": 0.1}
 
 
-def settings_of(name: str, seconds: float, seed: int) -> SoakSettings:
+CHECKED = {"checked": True, "watch_rate": 500, "watch_stall_us": 50, "access_delay": 0.0002}
+
+
+def settings_of(name: str, seconds: float, seed: int, checked: bool = False) -> SoakSettings:
     """A soak of one defect (with those it needs), everything else sound and everything on."""
     return SoakSettings(
         workers=3,
@@ -36,6 +39,7 @@ def settings_of(name: str, seconds: float, seed: int) -> SoakSettings:
         sizes="uniform",
         reclaimers=2,
         reclaim_interval_us=100,
+        **(CHECKED if checked else {}),
     )
 
 
@@ -55,12 +59,13 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--checked", action="store_true", help="every access checked")
     args = parser.parse_args()
     names = args.names or list(DEFECTS)
     print("| defect | verdict | after s | what the report says |\n| --- | --- | --- | --- |")
     found = 0
     for name in names:
-        report = run(settings_of(name, args.seconds, args.seed))
+        report = run(settings_of(name, args.seconds, args.seed, args.checked))
         found += bool(report.judgements)
         print(row(name, report), flush=True)
     print(f"\n{found} of {len(names)} found within {args.seconds:g} s each.")

@@ -16,6 +16,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "with a migrator": {"migrators": 1},
     "with a reclaimer": {"reclaimers": 1},
     "4 workers": {"workers": 4},
+    "checked": {"checked": True},
+    "checked, no waiting": {"checked": True, "watch_rate": 10**9},
 }
 
 

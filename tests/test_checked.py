@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from z3fold_stress import Arena, _live, _sim
 from z3fold_stress.cli.soak import soak as soak_command
-from z3fold_stress.defects import by_name
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.sites import known_lines
@@ -140,6 +139,27 @@ def test_a_change_by_who_is_not_seen_is_a_race_too() -> None:
     assert found["before"] != found["after"]
 
 
+def test_a_race_that_is_meant_is_counted_and_not_reported() -> None:
+    """Reclaim peeks at the number in a payload that its owner is writing."""
+    programs = compiled(
+        maker=[op.alloc("a", 300, fill=True)],
+        writer=[op.repeat(5, [op.fill("a")])],
+        reclaimer=[op.repeat(5, [op.reclaim(1)])],
+    )
+    with arena_with_room(swap=0) as arena:
+        arena.call(_live.Call.CALL_CREATE_POOL, 0, 1)
+        arena.engine.run_program(programs.actors[0].program)
+        with (
+            checked_process(arena, 2, programs.actors[1].program, rate=5, stall_us=100),
+            checked_process(arena, 3, programs.actors[2].program, rate=10**9),
+        ):
+            until(lambda: totals(arena)["benign"] or reports(arena), "the known race")
+        assert reports(arena) == []
+        (told,) = read_checks(arena, {}).benign
+    assert "client/evict.pxi" in told or not known_lines()
+    assert "only a guess" in told
+
+
 # freed memory, bounds
 
 
@@ -252,8 +272,9 @@ def test_a_sound_design_passes_checked_with_evidence() -> None:
 def test_a_defect_is_found_checked(defect: str) -> None:
     report = soak(defect, seconds=60, quiet_interval=0.2)
     assert report.status == 1, as_text(report)
-    known = {str(verdict) for verdict in by_name(defect).verdicts}
-    assert report.verdict in known | {"data-race", "use-after-free", "corruption"}, as_text(report)
+    assert report.verdict not in {"stall", "inconclusive"}, "a wild access shows in many ways"
+    assert report.checks is not None
+    assert report.checks.accesses > 0
 
 
 def test_a_race_that_has_done_no_harm_yet_is_reported_with_both_sides() -> None:

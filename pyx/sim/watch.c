@@ -124,7 +124,8 @@ static u64 frame_at(u64 offset)
 
 static const char *name_of(const struct watch_side *s)
 {
-    return s->atomic ? s->writes ? "atomic store" : "atomic load" : s->writes ? "store" : "load";
+    return s->atomic ? s->writes ? "an atomic store" : "an atomic load"
+        : s->writes ? "a store" : "a load";
 }
 
 /* The same two lines again are counted; new ones are a verdict, once. */
@@ -179,7 +180,7 @@ static void __attribute__((noinline)) at_fault(int fault, u64 offset, u64 size, 
     if (fault == FAULT_OUTSIDE) {
         bool same = frame_at(offset) == (low & ~4095ull);
 
-        snprintf(text, sizeof(text), "a %s of %u bytes at byte %llu of %s: outside the object, "
+        snprintf(text, sizeof(text), "%s of %u bytes at byte %llu of %s: outside the object, "
                  "which is at bytes %llu to %llu of page 0x%llx", name_of(&s), s.size,
                  (unsigned long long)(offset & 4095), same ? "the page" : "another page",
                  (unsigned long long)(low & 4095), (unsigned long long)(high - (low & ~4095ull)),
@@ -189,10 +190,10 @@ static void __attribute__((noinline)) at_fault(int fault, u64 offset, u64 size, 
         return;
     }
     if (frame_at(offset))
-        snprintf(text, sizeof(text), "a %s of %u bytes at byte %llu of a page that was freed",
+        snprintf(text, sizeof(text), "%s of %u bytes at byte %llu of a page that was freed",
                  name_of(&s), s.size, (unsigned long long)(offset & 4095));
     else
-        snprintf(text, sizeof(text), "a %s of %u bytes in a slots object that was freed",
+        snprintf(text, sizeof(text), "%s of %u bytes in a slots object that was freed",
                  name_of(&s), s.size);
     report(fault, V_USE_AFTER_FREE, &s, NULL, 0, 0, text);
 }
@@ -357,8 +358,8 @@ static void __attribute__((noinline)) watch(u64 offset, u64 size, bool write, u6
     mine->races++;
     describe(&side, offset, size, write, false, pc);
     if (met) {
-        snprintf(text, sizeof(text), "a %s of %u bytes at 0x%llx by task %u; nothing orders it "
-                 "with the %s by task %u", name_of(&side), side.size, (unsigned long long)offset,
+        snprintf(text, sizeof(text), "%s of %u bytes at 0x%llx by task %u; nothing orders it "
+                 "with %s by task %u", name_of(&side), side.size, (unsigned long long)offset,
                  side.task, name_of(&other), other.task);
         report(FAULT_RACE, V_DATA_RACE, &side, &other, before, after, text);
     } else {

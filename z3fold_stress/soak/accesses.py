@@ -41,6 +41,10 @@ class AccessSide:
     process: str
     holds: list[str]
 
+    @property
+    def atomic(self) -> bool:
+        return self.kind.startswith("atomic")
+
     def __str__(self) -> str:
         holds = ", ".join(self.holds) or "no lock"
         return (
@@ -118,7 +122,8 @@ class AccessChecks:
 
 
 def _short(side: AccessSide) -> str:
-    return f"a {side.kind} of {side.size} bytes at {side.site} by task {side.task}"
+    article = "an" if side.atomic else "a"
+    return f"{article} {side.kind} of {side.size} bytes at {side.site} by task {side.task}"
 
 
 def read_checks(arena: Arena, names: Mapping[int, str]) -> AccessChecks:
