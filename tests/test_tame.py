@@ -303,7 +303,7 @@ def test_another_failure_of_the_design_is_not_claimed() -> None:
     wild = wild_of(
         Verdict.CORRUPTION, design="sound+reclaim-fail-forgets-unbuddied", faults=("evict",)
     )
-    wild = replace(wild, deeds=(Deed(2, "reclaimer", "reclaim", page=3),), where="spin_lock")
+    wild = replace(wild, deeds=(Deed(2, "reclaimer", "reclaim", page=3),))
     other = tame(wild, seconds=LONG, most=8, shrink_seconds=2.0)
     assert other.likeness is Likeness.OTHER
     assert not other.tamed
