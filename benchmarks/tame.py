@@ -43,7 +43,9 @@ def wild_of(name: str, seconds: float, seed: int, dumps: Path | None) -> Wild | 
 
 
 def _tame(wild: Wild, args: argparse.Namespace) -> Taming:
-    return tame(wild, seconds=args.seconds, cpu_seconds=args.cpu_seconds, seed=args.seed)
+    return tame(
+        wild, seconds=args.seconds, cpu_seconds=args.cpu_seconds, seed=args.seed, shrink_seconds=3
+    )
 
 
 def row(name: str, wild: Wild | None, taming: Taming | None) -> str:

@@ -21,13 +21,15 @@ from typing import Any
 from z3fold_stress.campaign.generate import mutate
 from z3fold_stress.errors import ScenarioError
 from z3fold_stress.scenario import Op, Scenario, op
-from z3fold_stress.tame.recorded import FINISH, Recorded, arena_of, daemons, recorded
+from z3fold_stress.tame.recorded import Recorded, arena_of, daemons, finish_of, recorded
 from z3fold_stress.tame.wild import Wild
 
 __all__ = ["Candidate", "candidates"]
 
 GLANCE, LOOK, STARE = 256, 1500, 12_000
 """Executions for one of many, for one of some, and for what is closest to the run."""
+SCANNED = 8
+"""Frames: all that a scenario has."""
 CLOSEST = 40
 """Relaxed candidates that are looked at again for longer."""
 
@@ -194,7 +196,8 @@ def _phrases(kind: str, page: _Page) -> list[tuple[Op, ...]]:
             return [one, *more, (op.alloc("k", page.fit[0], atomic=True, fill=True),)]
         case "migrate":
             where = op.page_of(a)
-            return [(op.migrate_pages(where),), (op.isolate(where), op.putback(where))]
+            put_back = (op.isolate(where), op.putback(where))
+            return [(op.migrate_pages(where),), put_back, (op.compact_memory(0, SCANNED),)]
         case "reclaim":
             return [(op.reclaim(1),), (op.reclaim(3),)]
         case "compact":
@@ -225,17 +228,17 @@ def _scenario(
     if own:
         opener = next(iter(actors))
         actors[opener] = (*making, *actors[opener])
-    if churns and any(part.kind == "migrate" for part in parts):
+    if churns:  # the page that moves is one of the pool that goes
+        churned = (op.migrate_pages(op.page_of("p")),)
         actors = {
-            name: (op.migrate_pages(op.page_of("p")),) if name.startswith("migrate") else ops
-            for name, ops in actors.items()
+            name: churned if ops[0].name == "migrate_pages" else ops for name, ops in actors.items()
         }
     settings: dict[str, Any] = {
         "name": "tamed",
         "design": wild.design,
         "setup": () if own else making,
         "actors": {**actors, **daemons()},
-        "finish": FINISH,
+        "finish": finish_of(wild),
         "faults": dict.fromkeys(faults, 1),
         "arena": arena_of(wild),
     }
