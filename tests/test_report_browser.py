@@ -211,6 +211,9 @@ def test_plain_reads_are_hidden_until_asked_for(show: Any) -> None:
     shown.press("f")
     shown.press("Home", "j", "j")
     assert not shown.page.query_selector("tr.here.minor-row")
+    shown.press("Home", "n", "n", "n")  # a switch may lead to one: it alone is shown
+    assert shown.page.query_selector("tr.here.minor-row")
+    assert sum(row.is_visible() for row in rows) == 1
 
 
 def test_states_follow_the_steps(show: Any) -> None:

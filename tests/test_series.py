@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from z3fold_stress import Arena, Pool, _live
+from z3fold_stress import Arena, Pool, _live, cli
 from z3fold_stress.report.plot import plot, ticks
 from z3fold_stress.report.soak_page import soak_page
 from z3fold_stress.soak import SoakReport
@@ -163,3 +165,40 @@ def test_a_soak_page_without_a_course() -> None:
     text = soak_page(report(series={}))
     assert "<svg" not in text
     assert "before there was a course to draw" in text
+
+
+# the command
+
+
+def soak(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+    short = ("--seconds", 1, "--workers", 1, "--objects", 256, "--no-dump", "--seed", 5)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["soak", *map(str, (*short, *args))])
+    out, err = capsys.readouterr()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code, out, err
+
+
+def test_a_soak_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "soak.html"
+    status, out, err = soak(capsys, "--html", path, "--json")
+    assert status == 0
+    assert err.endswith(f"page: {path}\n")
+    told = json.loads(out)
+    assert told["series"]["seconds"]
+    assert sum(told["series"]["allocs_per_s"]) > 0
+    assert told["settings"]["seed"] == 5
+    assert path.read_text().count("<svg") == 6
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_that_cannot_be_written_is_said_before_the_soak(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = soak(capsys, "--html", tmp_path / "none" / "soak.html")
+    assert status == 2
+    assert out == ""
+    assert "no page can be written" in err
+    status, out, err = soak(capsys, "--html", tmp_path)
+    assert status == 2
+    assert out == ""
