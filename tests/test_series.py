@@ -113,6 +113,17 @@ def test_a_plot_has_axes_units_and_names_and_escapes_them() -> None:
     assert "No sample" in plot("T", "u", [1.0], {"a": [None]})
 
 
+def test_names_of_lines_stay_apart_and_inside() -> None:
+    lines = {f"line {i}": [value] for i, value in enumerate((400.0, 3.0, 2.0, 1.0, 0.5, 0.0))}
+    text = plot("T", "u", [0.1], lines)
+    at = [float(y) for y in re.findall(r'<text x="518" y="([-\d.]+)">', text)]
+    assert len(at) == 6
+    assert at == sorted(at)
+    assert all(after - before >= 14 for before, after in pairwise(at))
+    assert at[0] > 0
+    assert at[-1] < 230
+
+
 def report(**more: Any) -> SoakReport:
     counts = dict.fromkeys(_counters(), 0)
     columns = {"allocs_per_s", "frees_per_s", "maps_per_s", "migrated_per_s", "evicted_per_s"}

@@ -156,12 +156,13 @@ def soak(
     if html is not None and not os.access(html.parent, os.W_OK):
         raise SettingsError(f"no page can be written to {html.parent}: give --html another")
     report = _run(Soak(settings, dump=path), as_json)
+    if html is not None:  # first: whoever reads the rest may go away
+        write_whole(html, soak_page(report))
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=1))
     else:
         click.echo(as_text(report), nl=False)
     if html is not None:
-        write_whole(html, soak_page(report))
         click.echo(f"page: {html}", err=as_json)
     sys.exit(report.status)
 
