@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from found import finding_of, replayed
-from test_report import EVIL, evil
-from test_series import report
+from found import EVIL, evil, finding_of, replayed
+from soaked import report
 
 from z3fold_stress.findings import Finding
 from z3fold_stress.judgement import Judgement

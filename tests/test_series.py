@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from soaked import report
 
 from z3fold_stress import Arena, Pool, _live, cli
 from z3fold_stress.report.plot import plot, ticks
 from z3fold_stress.report.soak_page import soak_page
-from z3fold_stress.soak import SoakReport
 from z3fold_stress.soak.series import COUNTED, Sample, Series
 from z3fold_stress.soak.statistics import Statistics
 
@@ -122,44 +122,6 @@ def test_names_of_lines_stay_apart_and_inside() -> None:
     assert all(after - before >= 14 for before, after in pairwise(at))
     assert at[0] > 0
     assert at[-1] < 230
-
-
-def report(**more: Any) -> SoakReport:
-    counts = dict.fromkeys(_counters(), 0)
-    columns = {"allocs_per_s", "frees_per_s", "maps_per_s", "migrated_per_s", "evicted_per_s"}
-    columns |= {"eagain_share", "pages", "objects_per_page", "used"}
-    made = SoakReport(
-        design="sound",
-        seed=7,
-        seconds=2.0,
-        judgements=[],
-        findings=[],
-        interrupted=False,
-        counts=counts,
-        reasons={},
-        refusals={},
-        moved_after=[],
-        locks={},
-        density={},
-        workers={"worker-1": 5},
-        deaths=[],
-        restarts=0,
-        quiet_points=1,
-        command="z3fold-stress soak --seed 7",
-        events=[],
-        series={
-            "seconds": [1.0, 2.0],
-            "waits_ms_per_s": {"page": [0.0, 2.0]},
-            **{name: [0.25, 0.5] for name in columns},
-        },
-        settings={"workers": 1, "sizes": "<script>x</script>", "faults": {"page": 0.1}},
-    )
-    return replace(made, **more)
-
-
-def _counters() -> list[str]:
-    with Arena(frames=4, tasks=1) as arena:
-        return list(Statistics(arena.layout, 1.0).counts())
 
 
 def test_a_soak_page_has_its_plots_and_nothing_that_runs() -> None:
