@@ -14,10 +14,13 @@ from z3fold_stress.explore.world import World
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.finding import make_finding, world_of
 from z3fold_stress.findings.replay import Replayed, Result, replay_in
-from z3fold_stress.scenario import Scenario, load
+from z3fold_stress.scenario import Scenario, load, op
 from z3fold_stress.verdicts import Verdict
 
-__all__ = ["finding_in", "finding_of", "replayed"]
+__all__ = ["EVIL", "evil", "finding_in", "finding_of", "replayed"]
+
+EVIL = "</script><img src=x onerror='window.hacked=1'><!-- & {{data}} \u2028"
+"""Words that want to run."""
 
 
 def finding_in(scenario: Scenario, verdict: str) -> Finding:
@@ -46,3 +49,17 @@ def replayed(finding: Finding) -> Iterator[tuple[World, Replayed]]:
         done = replay_in(world, finding)
         assert done.result is Result.IDENTICAL
         yield world, done
+
+
+def evil() -> Finding:
+    """A failure whose words want to run."""
+    adds = [op.load("n", "n", "relaxed"), op.add("n", 1), op.store("n", "n", "relaxed")]
+    return finding_in(
+        Scenario(
+            name="evil",
+            story=EVIL,
+            actors={"one": adds, "two": adds},
+            finish=[op.load("n", "n", "relaxed"), op.expect("n", "==", 2, EVIL)],
+        ),
+        "invariant",
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from found import finding_in, finding_of, replayed
+from found import EVIL, evil, finding_in, finding_of, replayed
 
 from z3fold_stress import cli
 from z3fold_stress.findings import Finding, load_finding
@@ -33,7 +33,6 @@ CASES = [
     ("slot-read-before-page-lock", "use-after-free"),
     ("putback-forgets-unbuddied", "lost-page"),
 ]
-EVIL = "</script><img src=x onerror='window.hacked=1'><!-- & {{data}} \u2028"
 
 
 def course(name: str, verdict: str) -> Course:
@@ -50,20 +49,6 @@ def data_of(text: str) -> dict[str, Any]:
     (block,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
     found: dict[str, Any] = json.loads(block)
     return found
-
-
-def evil() -> Finding:
-    """A failure whose words want to run."""
-    adds = [op.load("n", "n", "relaxed"), op.add("n", 1), op.store("n", "n", "relaxed")]
-    return finding_in(
-        Scenario(
-            name="evil",
-            story=EVIL,
-            actors={"one": adds, "two": adds},
-            finish=[op.load("n", "n", "relaxed"), op.expect("n", "==", 2, EVIL)],
-        ),
-        "invariant",
-    )
 
 
 # states

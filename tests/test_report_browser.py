@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from found import finding_of, replayed
-from test_report import EVIL, evil
-from test_series import report
+from found import EVIL, evil, finding_of, replayed
+from soaked import report
 
 from z3fold_stress.findings import Finding
 from z3fold_stress.judgement import Judgement
@@ -211,6 +210,9 @@ def test_plain_reads_are_hidden_until_asked_for(show: Any) -> None:
     shown.press("f")
     shown.press("Home", "j", "j")
     assert not shown.page.query_selector("tr.here.minor-row")
+    shown.press("Home", "n", "n", "n")  # a switch may lead to one: it alone is shown
+    assert shown.page.query_selector("tr.here.minor-row")
+    assert sum(row.is_visible() for row in rows) == 1
 
 
 def test_states_follow_the_steps(show: Any) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+from soaked import report
 
-from z3fold_stress import Arena, Pool, _live
+from z3fold_stress import Arena, Pool, _live, cli
 from z3fold_stress.report.plot import plot, ticks
 from z3fold_stress.report.soak_page import soak_page
-from z3fold_stress.soak import SoakReport
 from z3fold_stress.soak.series import COUNTED, Sample, Series
 from z3fold_stress.soak.statistics import Statistics
 
@@ -111,42 +113,15 @@ def test_a_plot_has_axes_units_and_names_and_escapes_them() -> None:
     assert "No sample" in plot("T", "u", [1.0], {"a": [None]})
 
 
-def report(**more: Any) -> SoakReport:
-    counts = dict.fromkeys(_counters(), 0)
-    columns = {"allocs_per_s", "frees_per_s", "maps_per_s", "migrated_per_s", "evicted_per_s"}
-    columns |= {"eagain_share", "pages", "objects_per_page", "used"}
-    made = SoakReport(
-        design="sound",
-        seed=7,
-        seconds=2.0,
-        judgements=[],
-        findings=[],
-        interrupted=False,
-        counts=counts,
-        reasons={},
-        refusals={},
-        moved_after=[],
-        locks={},
-        density={},
-        workers={"worker-1": 5},
-        deaths=[],
-        restarts=0,
-        quiet_points=1,
-        command="z3fold-stress soak --seed 7",
-        events=[],
-        series={
-            "seconds": [1.0, 2.0],
-            "waits_ms_per_s": {"page": [0.0, 2.0]},
-            **{name: [0.25, 0.5] for name in columns},
-        },
-        settings={"workers": 1, "sizes": "<script>x</script>", "faults": {"page": 0.1}},
-    )
-    return replace(made, **more)
-
-
-def _counters() -> list[str]:
-    with Arena(frames=4, tasks=1) as arena:
-        return list(Statistics(arena.layout, 1.0).counts())
+def test_names_of_lines_stay_apart_and_inside() -> None:
+    lines = {f"line {i}": [value] for i, value in enumerate((400.0, 3.0, 2.0, 1.0, 0.5, 0.0))}
+    text = plot("T", "u", [0.1], lines)
+    at = [float(y) for y in re.findall(r'<text x="518" y="([-\d.]+)">', text)]
+    assert len(at) == 6
+    assert at == sorted(at)
+    assert all(after - before >= 14 for before, after in pairwise(at))
+    assert at[0] > 0
+    assert at[-1] < 230
 
 
 def test_a_soak_page_has_its_plots_and_nothing_that_runs() -> None:
@@ -163,3 +138,40 @@ def test_a_soak_page_without_a_course() -> None:
     text = soak_page(report(series={}))
     assert "<svg" not in text
     assert "before there was a course to draw" in text
+
+
+# the command
+
+
+def soak(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+    short = ("--seconds", 1, "--workers", 1, "--objects", 256, "--no-dump", "--seed", 5)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["soak", *map(str, (*short, *args))])
+    out, err = capsys.readouterr()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code, out, err
+
+
+def test_a_soak_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "soak.html"
+    status, out, err = soak(capsys, "--html", path, "--json")
+    assert status == 0
+    assert err.endswith(f"page: {path}\n")
+    told = json.loads(out)
+    assert told["series"]["seconds"]
+    assert sum(told["series"]["allocs_per_s"]) > 0
+    assert told["settings"]["seed"] == 5
+    assert path.read_text().count("<svg") == 6
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_that_cannot_be_written_is_said_before_the_soak(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = soak(capsys, "--html", tmp_path / "none" / "soak.html")
+    assert status == 2
+    assert out == ""
+    assert "no page can be written" in err
+    status, out, err = soak(capsys, "--html", tmp_path)
+    assert status == 2
+    assert out == ""

@@ -197,12 +197,13 @@ def soak(
     storing = Storing(store, no_store, "soak")
     failure = _Failure()
     report = _run(Soak(settings, dump=path, on_failure=failure.read), as_json)
+    if html is not None:  # first: whoever reads the rest may go away
+        write_whole(html, soak_page(report))
     storing.record_all(soak_entries(report, later=settings.keep_going))
     if not as_json:
         click.echo(as_text(report), nl=False)
         sys.stdout.flush()
     if html is not None:
-        write_whole(html, soak_page(report))
         click.echo(f"page: {html}", err=as_json)
     taming = None
     if report.judgements and tame_seconds:

@@ -20,11 +20,11 @@ from z3fold_stress.report.steps import LOCKING, PLAIN, RELEASING, Grouping, Step
 
 __all__ = ["MOST", "Course", "course_of"]
 
-MOST = 4000
+MOST = 1500
 """Steps that are kept: the last ones."""
 WAITING = LOCKING - {"trylock"}
 OTHER_WAITS = frozenset(("wait for a change", "wait for a value", "wait for work"))
-START = "each task goes to its first step that others can see"
+START = "each task is brought to where it has a choice"
 POISON = {0x5B5B5B5B5B5B0100: "LIST_POISON1", 0x5B5B5B5B5B5B0200: "LIST_POISON2"}
 FINISHED, KILLED = 2, 3
 """States of a task, as the engine numbers them."""
@@ -136,15 +136,15 @@ class _Teller:
     def _switch(self, step: Step, coming: dict[int, Event], starting: bool) -> Switch:
         """Why the task of a step does not go on after it."""
         name = self.world.actor(step.task)
-        if starting:
-            return Switch(name, START, False)
         if step.task >= len(self.ends):
-            return Switch(name, "", False)
+            return Switch(name, "")
         end, event = self.ends[step.task], coming.get(step.task)
         clock = end.clock if event is None else event.clock
         task = step.state["tasks"][name]
         if task["state"] in ("finished", "dead"):
             return Switch(name, f"it {'has finished' if task['state'] == 'finished' else 'died'}")
+        if starting:
+            return Switch(name, START)
         if (step.task, clock) in self.chosen:
             return Switch(name, "interrupted, the schedule says so", True)
         if task["waits_for"]:
@@ -245,6 +245,8 @@ class _Teller:
         """A value in the words of what it means there."""
         if name.startswith("flags (private)"):
             return " ".join(flag_names(value)) or "none"
+        if name.startswith("cpu of ") and value == 0xFFFF:
+            return "-1"
         if size != 8 or value < PAGE_SIZE:
             return shown_number(value)
         if value in POISON:

@@ -58,7 +58,7 @@ def page_of(
         "steps": steps,
         "warnings": list(warnings),
         "replay": f"z3fold-stress replay {finding.line()}",
-        "made": f"Made by z3fold-stress {finding.version}, engine {finding.build}; "
+        "made": f"Found with z3fold-stress {finding.version}, engine {finding.build}; "
         f"events {evidence.hash:016x}.",
     }
     title = html.escape(f"{verdict} in {finding.scenario.name}")

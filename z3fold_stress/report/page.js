@@ -357,7 +357,6 @@
       rows[here].removeAttribute("aria-current");
     }
     here = to;
-    if (steps[here].kind === "minor" && !minor) showMinor(true);
     const row = rows[here];
     row.classList.add("here");
     row.setAttribute("aria-current", "step");

@@ -95,17 +95,20 @@ def _path(
 ) -> tuple[str, float | None]:
     """The path, broken where there is no value, and where it ends."""
     words: list[str] = []
-    pen, last = "M", None
+    last: float | None = None
+    before = 0.0
     for at, value in zip(seconds, line, strict=True):
         if value is None:
-            pen = "M"
-            continue
-        last = y(value)
-        words.append(f"{pen}{x(at):.1f} {last:.1f}")
-        if pen == "M":
-            words.append("h0.1")  # a single value is a dot
-        pen = "L"
-    return "".join(words), last
+            last = None
+        elif last is None:  # what begins is drawn over its whole stretch
+            last = y(value)
+            words.append(f"M{x(before):.1f} {last:.1f}H{x(at):.1f}")
+        else:
+            last = y(value)
+            words.append(f"L{x(at):.1f} {last:.1f}")
+        before = at
+    ends = [value for value in line if value is not None]
+    return "".join(words), y(ends[-1]) if ends else None
 
 
 def _names(ends: list[tuple[float, str, str]], right: int, bottom: int) -> list[str]:
@@ -115,9 +118,10 @@ def _names(ends: list[tuple[float, str, str]], right: int, bottom: int) -> list[
     at = [max(TOP + 4.0, place) for place, *_ in places]
     for i in range(1, len(at)):
         at[i] = max(at[i], at[i - 1] + LABEL)
-    over = at[-1] - bottom if at else 0.0
-    if over > 0:
-        at = [place - over for place in at]
+    room = float(bottom)
+    for i in reversed(range(len(at))):
+        at[i] = min(at[i], room)
+        room = at[i] - LABEL
     for place, (_, style, name) in zip(at, places, strict=True):
         parts.append(
             f'<path class="{style}" d="M{right + 6} {place:.1f}h22"/>'
