@@ -169,6 +169,7 @@ def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         [
             *(sys.executable, "-c", "from z3fold_stress.cli import main; main()"),
             *("soak", "--seconds", "300", "--workers", "2", "--objects", "400", "--seed", "3"),
+            *("--tame", "0"),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
