@@ -30,7 +30,7 @@ def compiled(**actors: Sequence[Op]) -> CompiledScenario:
 def arena_with_room(**settings: Any) -> Iterator[Arena]:
     """An arena with room beside it for what checked processes share."""
     settings = {"frames": 32, "objects": 16, "swap": 4, "tasks": 6, **settings}
-    with Arena.make(ArenaSettings.of(**settings), _sim.WATCH_BYTES) as arena:
+    with Arena.make(ArenaSettings.of(**settings), beside=_sim.WATCH_BYTES) as arena:
         yield arena
 
 

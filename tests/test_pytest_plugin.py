@@ -21,6 +21,7 @@ from z3fold_stress.explore.portfolio import PORTFOLIO
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings import load_finding
 from z3fold_stress.findings.finding import make_finding
+from z3fold_stress.findings.store import Store
 from z3fold_stress.pytest_plugin.handover import hand_over
 from z3fold_stress.pytest_plugin.hunting import plans, pursue
 from z3fold_stress.pytest_plugin.marker import Wish, plan_of
@@ -411,13 +412,14 @@ def test_a_set_up_that_fails_is_found() -> None:
         (["--hunt-design=sound+x"], "--hunt-design: no defect is named 'x'"),
         (["--hunt-strategy=luck"], "--hunt-strategy: no strategy is named 'luck'"),
         (["--hunt-save=file/x"], "--hunt-save: */file is no folder"),
+        (["--hunt-store=file"], "--hunt-store: */file*"),
         (["--hunt-inconclusive=shrug"], "--hunt-inconclusive: 'shrug' is none of fail"),
         (["-o", "hunt_seed=y"], "ini setting hunt_seed: 'y' is no whole number"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
 def test_what_an_option_cannot_be(pytester: pytest.Pytester, args: list[str], told: str) -> None:
-    pytester.path.joinpath("file").touch()
+    pytester.path.joinpath("file").write_text("neither a folder nor a store")
     with pytest.raises(pytest.UsageError) as caught:
         settle(pytester.parseconfig(*args))
     pytest.LineMatcher([str(caught.value)]).fnmatch_lines([f"{told}*"])
@@ -436,6 +438,41 @@ def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> N
     assert (settings.seed, settings.executions, settings.budget_typed) == (6, 7, False)
     assert settings.save == str(pytester.path / "found")
     assert settle(pytester.parseconfig("--hunt-seconds=2")).budget_typed
+
+
+def test_what_fails_tests_is_counted_in_the_store(pytester: pytest.Pytester) -> None:
+    """By all workers at once; a finding that was expected is no failure, and is not."""
+    pytester.makepyfile(
+        TESTS
+        + """
+@hunt
+@pytest.mark.parametrize("number", range(4))
+def test_abba(number):
+    return Scenario(name="abba", actors=AB)
+
+@pytest.mark.z3fold_stress(expect="deadlock")
+def test_expected():
+    return Scenario(name="expected", actors=AB)
+"""
+    )
+    run(pytester, "-n2", "--hunt-store=found.db").assert_outcomes(failed=4, passed=1)
+    kept = Store(pytester.path / "found.db").entries()
+    assert kept
+    assert {one.scenario for one in kept} == {"abba"}
+    assert sum(one.origins["pytest"] for one in kept) >= 4
+    run(pytester, "--hunt-store=off").assert_outcomes(failed=4, passed=1)
+    assert Store(pytester.path / "found.db").entries() == kept
+
+
+def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (scenario,) = load([load_path("abba")])
+    folder = tmp_path / "file"
+    folder.touch()
+    lost = Settings(1, "r", store=str(folder / "found.db"))
+    (plan,) = plans(replace(scenario, expect=()), lost)
+    record, text = pursue(plan, lost)
+    assert record.degraded[-1].startswith("a finding was not counted in the store: ")
+    assert "zs1:" in text
 
 
 def test_a_finding_that_cannot_be_saved_is_told(tmp_path: Path) -> None:

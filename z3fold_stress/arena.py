@@ -39,18 +39,14 @@ class Arena:
         self._make(ArenaSettings.of(design, defects, **settings))
 
     @classmethod
-    def make(
-        cls, settings: ArenaSettings, label: str = "z3fold-stress", beside: int = 0
-    ) -> Arena:
+    def make(cls, settings: ArenaSettings, label: str = "z3fold-stress", beside: int = 0) -> Arena:
         """An arena of these settings. ``label``: how /proc shows its memory file; ``beside``:
         bytes of shared memory after its end."""
         arena = cls.__new__(cls)
         arena._make(settings, label, beside)
         return arena
 
-    def _make(
-        self, settings: ArenaSettings, label: str = "z3fold-stress", beside: int = 0
-    ) -> None:
+    def _make(self, settings: ArenaSettings, label: str = "z3fold-stress", beside: int = 0) -> None:
         geometry = settings.geometry()
         fd = os.memfd_create(label)
         try:

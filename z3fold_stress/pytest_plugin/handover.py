@@ -1,4 +1,4 @@
-"""Where a finding that fails a test leaves pytest's hands: the one place to give it to a store."""
+"""Where a finding that fails a test leaves pytest's hands: as a file, and to the findings store."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.files import write_finding
+from z3fold_stress.findings.store import Store
 from z3fold_stress.pytest_plugin.options import Settings
 
-__all__ = ["hand_over"]
+__all__ = ["count", "hand_over"]
 
 
 def hand_over(finding: Finding, settings: Settings) -> str:
@@ -17,3 +18,10 @@ def hand_over(finding: Finding, settings: Settings) -> str:
     Raises OSError, which says why it cannot be kept. The test tells all of it then, as a line.
     """
     return str(write_finding(finding, Path(settings.save))) if settings.save else ""
+
+
+def count(finding: Finding, settings: Settings) -> None:
+    """Tell the store, if there is to be one. Raises StoreError, which says why it cannot."""
+    if settings.store != "off":
+        store = Store(Path(settings.store) if settings.store else None)
+        store.record(finding, origin="pytest")

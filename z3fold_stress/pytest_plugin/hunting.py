@@ -16,7 +16,8 @@ from z3fold_stress.explore.portfolio import arms_of
 from z3fold_stress.explore.sites import known_lines
 from z3fold_stress.findings import Finding, gather
 from z3fold_stress.findings.finding import world_of
-from z3fold_stress.pytest_plugin.handover import hand_over
+from z3fold_stress.findings.store import StoreError
+from z3fold_stress.pytest_plugin.handover import count, hand_over
 from z3fold_stress.pytest_plugin.options import Settings
 from z3fold_stress.pytest_plugin.seeds import Block, blocks
 from z3fold_stress.report import report_text
@@ -180,6 +181,10 @@ def _kept(finding: Finding, settings: Settings, record: Record) -> str:
     """Where a finding that fails the test was saved."""
     if record.outcome != "bad":
         return ""
+    try:
+        count(finding, settings)
+    except StoreError as error:
+        record.degraded.append(f"a finding was not counted in the store: {error}")
     try:
         return hand_over(finding, settings)
     except OSError as error:

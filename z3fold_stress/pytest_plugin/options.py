@@ -38,7 +38,9 @@ class Settings:
     design: str = ""
     strategy: str = "portfolio"
     save: str = ""
-    """Absolute; empty: findings are only told."""
+    """Absolute; empty: findings are not saved as files."""
+    store: str = ""
+    """Absolute; empty: the user's; "off": none."""
     inconclusive: str = "fail"
     worker: str = ""
 
@@ -54,6 +56,8 @@ _OPTIONS = (
      "fails."),
     ("strategy", "NAME", "How to explore (default: portfolio)."),
     ("save", "DIR", "Save each finding that fails a test as a file there."),
+    ("store", "FILE", "The findings store that they are counted in (default: in the user's data "
+     "directory; off: none)."),
     ("inconclusive", "HOW", "What an item is that did no work or ended at a limit: fail, xfail "
      "or skip (default: fail)."),
 )  # fmt: skip
@@ -146,6 +150,7 @@ def _asked(config: pytest.Config) -> Settings:
     asked = {name: _text(config, name) for name, _, _ in _OPTIONS}
     seed, executions, seconds = asked["seed"], asked["executions"], asked["seconds"]
     design, strategy, save = asked["design"], asked["strategy"], asked["save"]
+    store = asked["store"]
     return Settings(
         seed=seeds.draw() if seed is None else _whole(seed, 0, seeds.SEEDS - 1),
         run=uuid.uuid4().hex[:12],
@@ -156,6 +161,7 @@ def _asked(config: pytest.Config) -> Settings:
         design="" if design is None else _design(design),
         strategy="portfolio" if strategy is None else _strategy(strategy),
         save="" if save is None else _folder(save),
+        store="" if store is None else _store(store),
         inconclusive=_how(asked["inconclusive"]),
     )
 
@@ -189,6 +195,19 @@ def _how(asked: _Asked | None) -> str:
             f"{asked.where}: {asked.text!r} is none of {', '.join(INCONCLUSIVE)}"
         )
     return asked.text
+
+
+def _store(asked: _Asked) -> str:
+    from z3fold_stress.findings.store import Store, StoreError
+
+    if asked.text == "off":
+        return "off"
+    path = (asked.base / Path(asked.text).expanduser()).absolute()
+    try:
+        Store(path).check()
+    except StoreError as error:
+        raise pytest.UsageError(f"{asked.where}: {error}") from None
+    return str(path)
 
 
 def _folder(asked: _Asked) -> str:
