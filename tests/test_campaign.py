@@ -35,12 +35,16 @@ LONG = 1e6
 
 
 def workers() -> list[psutil.Process]:
-    """Processes of a crew that are alive; not multiprocessing's own helpers."""
+    """Processes of a crew that are alive; not multiprocessing's own helpers, nor a process that
+    another test keeps (those are multiprocess's)."""
     alive = []
     for process in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
             line = " ".join(process.cmdline())
-            if "spawn_main" in line and process.status() != psutil.STATUS_ZOMBIE:
+            if (
+                "from multiprocessing.spawn import" in line
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
                 alive.append(process)
     return alive
 
