@@ -216,13 +216,32 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         return old;                                                                     \
     }
 
+#define CAS(bits, strength)                                                             \
+    HOOK int __tsan_atomic##bits##_compare_exchange_##strength(                           \
+        volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure);     \
+    HOOK int __tsan_atomic##bits##_compare_exchange_##strength(                           \
+        volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure)      \
+    {                                                                                   \
+        u64 offset = in_window(p);                                                      \
+        u64 wanted = *expected;                                                         \
+        (void)failure;                                                                  \
+        if (unlikely(offset >= sim.window)) {                                           \
+            if (unlikely(offset < sim.checked))                                         \
+                watch_access(offset, bits / 8, *p == (u##bits)wanted, true, HERE);      \
+            return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
+                                               __ATOMIC_RELAXED);                       \
+        }                                                                               \
+        atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);               \
+        *expected = *p;                                                                 \
+        if (*expected != (u##bits)wanted)                                               \
+            return 0;                                                                   \
+        *p = v;                                                                         \
+        return 1;                                                                       \
+    }
+
 #define ATOMICS(bits)                                                                   \
     HOOK u##bits __tsan_atomic##bits##_load(const volatile u##bits *p, int order);        \
     HOOK void __tsan_atomic##bits##_store(volatile u##bits *p, u##bits v, int order);     \
-    HOOK int __tsan_atomic##bits##_compare_exchange_strong(                               \
-        volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure);     \
-    HOOK int __tsan_atomic##bits##_compare_exchange_weak(                                 \
-        volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure);     \
     HOOK u##bits __tsan_atomic##bits##_load(const volatile u##bits *p, int order)         \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
@@ -241,44 +260,8 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
             watch_access(offset, bits / 8, true, true, HERE);                           \
         __atomic_store_n(p, v, __ATOMIC_RELEASE);                                       \
     }                                                                                   \
-    HOOK int __tsan_atomic##bits##_compare_exchange_strong(                               \
-        volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure)      \
-    {                                                                                   \
-        u64 offset = in_window(p);                                                      \
-        u64 wanted = *expected;                                                         \
-        (void)failure;                                                                  \
-        if (unlikely(offset >= sim.window)) {                                           \
-            if (unlikely(offset < sim.checked))                                         \
-                watch_access(offset, bits / 8, *p == (u##bits)wanted, true, HERE);      \
-            return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
-                                               __ATOMIC_RELAXED);                       \
-        }                                                                               \
-        atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);               \
-        *expected = *p;                                                                 \
-        if (*expected != (u##bits)wanted)                                               \
-            return 0;                                                                   \
-        *p = v;                                                                         \
-        return 1;                                                                       \
-    }                                                                                   \
-    HOOK int __tsan_atomic##bits##_compare_exchange_weak(                                 \
-        volatile u##bits *p, u##bits *expected, u##bits v, int order, int failure)      \
-    {                                                                                   \
-        u64 offset = in_window(p);                                                      \
-        u64 wanted = *expected;                                                         \
-        (void)failure;                                                                  \
-        if (unlikely(offset >= sim.window)) {                                           \
-            if (unlikely(offset < sim.checked))                                         \
-                watch_access(offset, bits / 8, *p == (u##bits)wanted, true, HERE);      \
-            return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
-                                               __ATOMIC_RELAXED);                       \
-        }                                                                               \
-        atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);               \
-        *expected = *p;                                                                 \
-        if (*expected != (u##bits)wanted)                                               \
-            return 0;                                                                   \
-        *p = v;                                                                         \
-        return 1;                                                                       \
-    }                                                                                   \
+    CAS(bits, strong)                                                                   \
+    CAS(bits, weak)                                                                     \
     RMW(bits, exchange, _n, v)                                                          \
     RMW(bits, fetch_add, , old + v)                                                     \
     RMW(bits, fetch_sub, , old - v)                                                     \

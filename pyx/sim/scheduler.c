@@ -99,94 +99,7 @@ void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, con
     report(kind, where, page, handle, lock, 0, text);
 }
 
-/* --- nobody can go on --- */
-
-static u32 word_at(u64 object)
-{
-    return *(u32 *)(sim.base + object);
-}
-
-/* The task that t waits for, or -1. */
-static int waits_for(const struct sim_task *t)
-{
-    u32 owner;
-
-    if (t->kind != POINT_LOCK && t->kind != POINT_READ_LOCK && t->kind != POINT_WRITE_LOCK
-            && t->kind != POINT_FREE)
-        return -1;
-    owner = word_at(t->object) & OWNER_MASK;
-    if (owner)
-        return owner <= sim.nr_tasks + 2 ? (int)owner - 1 : -1;
-    for (u32 i = 0; i < sim.nr_tasks; i++)      /* a writer behind readers */
-        for (u32 k = 0; k < sim.task[i].nr_held; k++)
-            if (sim.task[i].held[k] == t->object)
-                return (int)i;
-    return -1;
-}
-
-static void nobody_can_go_on(void)
-{
-    char text[184];
-    u32 first = SIM_TASKS, at;
-    int next, n = 0, steps;
-    bool orphaned = false;
-
-    if (sim.deadlock_ok && !sim.alone)
-        sim_end(END_DONE);
-    if (sim.alone) {
-        snprintf(text, sizeof(text), "it waits at 0x%llx, and nobody else runs",
-                 (unsigned long long)sim.running->object);
-        sim_fail(V_DEADLOCK, "deadlock", 0, 0, sim.running->object, sim.running->pc, text);
-    }
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        struct sim_task *t = &sim.task[i];
-
-        if (t->state != TASK_WAITING || (t->daemon && t->kind == POINT_WORK))
-            continue;
-        if (first == SIM_TASKS)
-            first = i;
-        /* Prefer one that is on the cycle to one that waits for the cycle. */
-        for (next = (int)i, steps = 0; next >= 0 && steps < 64; steps++) {
-            if (sim.task[next].state != TASK_WAITING)
-                break;
-            next = waits_for(&sim.task[next]);
-            if (next == (int)i) {
-                first = i;
-                i = sim.nr_tasks;
-                break;
-            }
-        }
-    }
-    at = first;
-    for (steps = 0; steps < 6 && n < (int)sizeof(text); steps++) {
-        next = waits_for(&sim.task[at]);
-        if (next < 0) {
-            n += snprintf(text + n, sizeof(text) - n,
-                          "%stask %u waits at 0x%llx for what no task left can do",
-                          steps ? "; " : "", at + 1, (unsigned long long)sim.task[at].object);
-            break;
-        }
-        n += snprintf(text + n, sizeof(text) - n, "%stask %u waits for 0x%llx of task %d",
-                      steps ? "; " : "", at + 1, (unsigned long long)sim.task[at].object,
-                      next + 1);
-        if (sim.task[next].state == TASK_KILLED) {
-            orphaned = true;
-            n += snprintf(text + n, sizeof(text) - n > 0 ? sizeof(text) - n : 0, ", which is dead");
-            break;
-        }
-        if (sim.task[next].state == TASK_FINISHED) {
-            n += snprintf(text + n, sizeof(text) - n > 0 ? sizeof(text) - n : 0,
-                          ", which has finished");
-            break;
-        }
-        at = (u32)next;
-        if (at == first)
-            break;
-    }
-    sim.running = &sim.task[first];
-    sim_fail(orphaned ? V_ORPHANED_LOCK : V_DEADLOCK, orphaned ? "wait" : "deadlock", 0, 0,
-             sim.task[first].object, sim.task[first].pc, text);
-}
+/* --- the step limit --- */
 
 void sim_too_many_steps(void)
 {
@@ -250,7 +163,7 @@ static u32 nobody_enabled(u8 *list)
             waiter = (int)i;
     }
     if (stuck)
-        nobody_can_go_on();
+        sim_nobody_can_go_on();
     if (waiter < 0)
         sim_end(END_DONE);
     sim.task[waiter].woken = 1;         /* no work comes any more */
@@ -310,7 +223,7 @@ void sim_point_unusual(struct sim_task *t)
                 t->woken = 1;
                 return;
             }
-            nobody_can_go_on();
+            sim_nobody_can_go_on();
         }
         sim_count_step(t->kind);
         if (sim.recording)

@@ -220,6 +220,7 @@ void sim_execute(void);
 void sim_point_unusual(struct sim_task *t);
 struct sim_task *sim_choose(struct sim_task *running);
 _Noreturn void sim_too_many_steps(void);
+void sim_nobody_can_go_on(void);        /* deadlock.c */
 bool sim_decide(u32 what, u64 pc);
 _Noreturn void sim_end(int ending);
 _Noreturn void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,

@@ -1,0 +1,195 @@
+/* What the gate of the sim world calls besides locks and waits (locks.c): a checker that looks
+ * away, payloads, races that are meant, histories, poison, and what a task may do with the locks
+ * that it holds. Outside an execution nothing happens. */
+#include "sim.h"
+#include "remote.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HERE ((u64)__builtin_return_address(0) - sim.module)
+
+/* A checker looks at the arena: its accesses are nobody's. */
+static u64 window_kept, checked_kept;
+
+void sim_look_away(void)
+{
+    window_kept = sim.window;
+    checked_kept = sim.checked;
+    sim.window = 0;
+    sim.checked = 0;
+}
+
+void sim_look_again(void)
+{
+    sim.window = window_kept;
+    sim.checked = checked_kept;
+}
+
+/* It is about to be written to while nobody looks: the next execution needs it as it was. */
+void sim_remember(u64 *word)
+{
+    if (!sim.window && !window_kept)
+        return;
+    if (unlikely(sim.remote))
+        remote_ask(&(struct remote_call){ .what = CALL_REMEMBER, .object = offset_of(word) });
+    else
+        undo_word(offset_of(word), 8);
+}
+
+void sim_payload_begin(u64 low, u64 high)
+{
+    if (!sim.window) {
+        watch_payload(low, high);
+        return;
+    }
+    sim.running->payload = 1;
+    sim.running->low = low;
+    sim.running->high = high;
+}
+
+/* As the kernel's data_race(): the next access is meant to race, for a reason that is listed. */
+void sim_data_race(int reason)
+{
+    if (sim.window)
+        sim.running->known_race = (u8)(reason + 1);
+    else
+        watch_known_race(reason);
+}
+
+void sim_payload_end(void)
+{
+    if (sim.window)
+        sim.running->payload = 0;
+    else
+        watch_payload(0, 0);
+}
+
+u32 sim_history_invoke(u32 object, bool write, u64 value)
+{
+    if (unlikely(sim.remote) && sim.window)
+        return (u32)remote_ask(&(struct remote_call){ .what = CALL_INVOKE, .number = object,
+                                                      .write = write, .value = value });
+    return sim.window ? linear_invoke(sim.running->index, object, write, value) : ~0u;
+}
+
+void sim_leave_operation(void)
+{
+    if (sim.remote == REMOTE_GATED)
+        remote_ask(&(struct remote_call){ .what = CALL_LEAVES });
+    if (sim.running && sim_in_fiber())
+        sim_end(END_VERDICT);
+}
+
+/* memset of freed memory. Only the head, where headers are, is shown to the race detector: the
+ * rest belongs to objects, whose owners are ordered by it. */
+void sim_poison(void *p, int byte, u64 size)
+{
+    u64 offset = offset_of(p);
+
+    if (sim.window && offset < sim.window) {
+        if (unlikely(sim.remote))
+            remote_ask(&(struct remote_call){ .what = CALL_POISON, .object = offset,
+                                              .size = size, .pc = HERE });
+        else
+            sim_poisoned(offset, size, HERE);
+    } else if (offset < sim.checked) {
+        watch_access(offset, size, true, false, HERE);
+    }
+    memset(p, byte, size);
+}
+
+void sim_poisoned(u64 offset, u64 size, u64 pc)
+{
+    undo_range(offset, size);
+    if (sim.races)
+        race_range(offset, size < 128 ? size : 128, true, pc);
+}
+
+/* --- what a task holds --- */
+
+enum { LC_PG = 1 };
+
+bool sim_holds(u32 *lock)
+{
+    u32 offset = (u32)offset_of(lock);
+
+    if (unlikely(sim.remote))
+        return remote_ask(&(struct remote_call){ .what = CALL_HOLDS, .object = offset });
+    for (u32 i = 0; i < sim.running->nr_held; i++)
+        if (sim.running->held[i] == offset)
+            return true;
+    return false;
+}
+
+void sim_might_sleep(const char *where, u32 preempt_count)
+{
+    if (unlikely(sim.remote))
+        remote_sleeps(where, preempt_count, HERE);
+    else
+        sim_might_sleep_at(where, preempt_count, HERE);
+}
+
+void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc)
+{
+    const struct sim_task *t = sim.running;
+    char text[160];
+
+    if (preempt_count)
+        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, 0, pc,
+                 "may sleep, but the caller declared that it must not");
+    for (u32 i = 0; i < t->nr_held; i++) {
+        if (t->held_class[i] == LC_PG)
+            continue;                   /* PG_locked sleeps itself */
+        snprintf(text, sizeof(text), "may sleep with the spinlock 0x%x held", t->held[i]);
+        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, t->held[i], pc, text);
+    }
+}
+
+void sim_no_locks_in(u64 start, u64 size)
+{
+    if (unlikely(sim.remote))
+        remote_ask(&(struct remote_call){ .what = CALL_NO_LOCKS_IN, .object = start,
+                                          .size = size, .pc = HERE });
+    else
+        sim_no_locks_in_at(start, size, HERE);
+}
+
+void sim_no_locks_in_at(u64 start, u64 size, u64 pc)
+{
+    const struct sim_task *t = sim.running;
+
+    for (u32 i = 0; i < t->nr_held; i++)
+        if (t->held[i] >= start && t->held[i] < start + size)
+            sim_fail(V_LOCK_MISUSE, "check_no_locks_in", 0, 0, t->held[i], pc,
+                     "memory is freed with a lock held in it");
+}
+
+void sim_op_enter(void)
+{
+    if (unlikely(sim.remote) && sim.window)
+        remote_ask(&(struct remote_call){ .what = CALL_ENTERS });
+    else if (sim.window)
+        sim.running->held_before = sim.running->nr_held;
+}
+
+/* Locks that the program itself took before stay held; those of the operation must be gone. */
+void sim_op_left(void)
+{
+    if (unlikely(sim.remote))
+        remote_ask(&(struct remote_call){ .what = CALL_LEFT, .pc = HERE });
+    else
+        sim_op_left_at(HERE);
+}
+
+void sim_op_left_at(u64 pc)
+{
+    const struct sim_task *t = sim.running;
+    char text[120];
+
+    if (likely(t->nr_held <= t->held_before))
+        return;
+    snprintf(text, sizeof(text), "an operation returned with %u locks held, the last is 0x%x",
+             t->nr_held - t->held_before, t->held[t->nr_held - 1]);
+    sim_fail(V_LOCK_MISUSE, "op_leave", 0, 0, t->held[t->nr_held - 1], pc, text);
+}
