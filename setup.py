@@ -1,6 +1,7 @@
 """Builds the engine: what is compiled lives in pyx/, and knows nothing of the Python package."""
 
 import hashlib
+import platform
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -42,6 +43,8 @@ BESIDE = [
     "-fvisibility=hidden",
     "-fno-strict-aliasing",
     "-fno-omit-frame-pointer",
+    # A switch of stacks (sim.h) pushes below what the compiler knows of.
+    *(["-mno-red-zone"] if platform.machine() == "x86_64" else []),
 ]
 
 live = Extension(
@@ -56,7 +59,7 @@ sim = Extension(
     sources=[str(PYX / "_sim.pyx"), *sorted(str(p) for p in (PYX / "sim").glob("*.c"))],
     include_dirs=[str(PYX)],
     depends=PARTS,
-    extra_link_args=["-flto", "-O3"],
+    extra_link_args=BESIDE,
 )
 
 

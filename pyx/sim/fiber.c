@@ -1,7 +1,7 @@
 /* Coroutines with C stacks: mapped once, guarded, used again by every execution.
  *
- * A switch saves the six registers that a call preserves and jumps: no return-stack
- * misprediction. A task that is given up is dropped; nothing on its stack owns anything. */
+ * A switch (sim.h) saves what the compiler says is in use, and jumps. A task that is given up is
+ * dropped; nothing on its stack owns anything. */
 #include "sim.h"
 
 #include <sys/mman.h>
@@ -13,30 +13,13 @@ static u32 nr_stacks;
 
 #if defined(__x86_64__)
 
-__asm__(
-    ".text\n"
-    ".hidden fiber_switch\n"
-    ".globl fiber_switch\n"
-    ".type fiber_switch, @function\n"
-    "fiber_switch:\n"
-    "    pushq %rbp\n    pushq %rbx\n    pushq %r12\n"
-    "    pushq %r13\n    pushq %r14\n    pushq %r15\n"
-    "    movq %rsp, (%rdi)\n"
-    "    movq %rsi, %rsp\n"
-    "    popq %r15\n    popq %r14\n    popq %r13\n"
-    "    popq %r12\n    popq %rbx\n    popq %rbp\n"
-    "    popq %rcx\n"
-    "    jmp *%rcx\n"
-    ".size fiber_switch, . - fiber_switch\n");
-
 void *fiber_new(u32 index, void (*entry)(void))
 {
     u64 *sp = (u64 *)(stacks + (u64)(index + 1) * (STACK + GUARD));
 
     *--sp = 0;                          /* where entry would return to; rsp % 16 is 8, as after a call */
     *--sp = (u64)entry;
-    for (int i = 0; i < 6; i++)
-        *--sp = 0;
+    *--sp = 0;                          /* rbp */
     return sp;
 }
 
