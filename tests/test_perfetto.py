@@ -4,6 +4,8 @@ and the reader that says so fires where one is not."""
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,27 @@ def test_a_death_and_a_failure_are_marked() -> None:
 
 
 # a soak's recorder
+
+
+@pytest.mark.parametrize(("name", "verdict"), CASES)
+def test_perfettos_own_reader_takes_it(name: str, verdict: str, tmp_path: Path) -> None:
+    """Where this machine has Perfetto's trace processor: its package would download one."""
+    reader = os.environ.get("TRACE_PROCESSOR") or shutil.which("trace_processor_shell")
+    if reader is None:
+        pytest.skip("no trace_processor_shell on the path, nor named by TRACE_PROCESSOR")
+    perfetto = pytest.importorskip("perfetto.trace_processor")
+    finding = finding_of(name, verdict)
+    path = tmp_path / "trace.json"
+    path.write_text(trace(finding))
+    config = perfetto.TraceProcessorConfig(bin_path=reader)
+    with perfetto.TraceProcessor(trace=str(path), config=config) as processor:
+        faults = processor.query("select name from stats where severity = 'error' and value > 0")
+        assert [row.name for row in faults] == []
+        tracks = {row.name for row in processor.query("select name from process")}
+        assert tracks >= set(finding.scenario.actors)
+        written = check_trace(path.read_text())
+        (slices,) = processor.query("select count(*) as n from slice where dur > 0")
+        assert slices.n == sum(event["ph"] == "X" and event["dur"] > 0 for event in written)
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
