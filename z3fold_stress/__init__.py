@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from z3fold_stress.errors import HandleError, SettingsError, VerdictError
     from z3fold_stress.judgement import AuditFinding, Judgement
     from z3fold_stress.pool import Handle, Migration, Pool, PoolStats
+    from z3fold_stress.scenario import Scenario, op
     from z3fold_stress.settings import ArenaSettings
     from z3fold_stress.verdicts import Verdict
 
@@ -32,9 +33,11 @@ __all__ = [
     "Migration",
     "Pool",
     "PoolStats",
+    "Scenario",
     "SettingsError",
     "Verdict",
     "VerdictError",
+    "op",
 ]
 
 _HOME = {
@@ -49,9 +52,11 @@ _HOME = {
     "Migration": "pool",
     "Pool": "pool",
     "PoolStats": "pool",
+    "Scenario": "scenario",
     "SettingsError": "errors",
     "Verdict": "verdicts",
     "VerdictError": "errors",
+    "op": "scenario",
 }
 """The module that each public name comes from."""
 
