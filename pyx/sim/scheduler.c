@@ -31,17 +31,21 @@ static void die_here(struct sim_task *t);
 
 /* --- what is chosen, written down --- */
 
-static struct sim_choice *room_for_one(void)
+static __attribute__((noinline, cold)) void make_room(void)
 {
-    if (unlikely(sim.nr_taken == sim.max_taken)) {
-        u32 room = sim.max_taken ? 2 * sim.max_taken : 256;
-        struct sim_choice *more = realloc(sim.taken, room * sizeof(*more));
+    u32 room = sim.max_taken ? 2 * sim.max_taken : 256;
+    struct sim_choice *more = realloc(sim.taken, room * sizeof(*more));
 
-        if (!more)
-            abort();
-        sim.taken = more;
-        sim.max_taken = room;
-    }
+    if (!more)
+        abort();
+    sim.taken = more;
+    sim.max_taken = room;
+}
+
+static inline struct sim_choice *room_for_one(void)
+{
+    if (unlikely(sim.nr_taken == sim.max_taken))
+        make_room();
     return &sim.taken[sim.nr_taken];
 }
 
@@ -126,7 +130,7 @@ void sim_runaway(void)
 enum { NOWHERE = 255 };
 
 /* Who can go on, into sim.list. */
-static void list_enabled(void)
+static __attribute__((noinline)) void list_enabled(void)
 {
     u32 n = 0;
     bool asked = false;
@@ -147,7 +151,7 @@ static void list_enabled(void)
 }
 
 /* No task can go on: over, or stuck, or somebody waits for work that cannot come. */
-static u32 nobody_enabled(u8 *list)
+static __attribute__((noinline, cold)) u32 nobody_enabled(u8 *list)
 {
     bool stuck = false;
     int waiter = -1;
