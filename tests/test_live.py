@@ -112,6 +112,18 @@ def test_the_same_schedule_makes_the_same_events(name: str, verdict: Verdict | N
     assert all(dead(pid) for pid in done.pids.values())
 
 
+def test_a_finding_of_fewer_checks_is_replayed_with_those() -> None:
+    """As a tamed one is, where the sim world's eyes on freed memory would speak first."""
+    (scenario,) = load(["migrate-copies-live-header"])
+    with World(scenario, bent(scenario), races=False, lifetimes=False) as world:
+        tally = explore_world(world, PORTFOLIO, budget=Budget(100_000, PATIENCE), seed=1)
+        finding, _ = make_finding(world, tally.found[0], seed=1)
+    assert finding.verdict is Verdict.LIST_CORRUPTION
+    with replay_live(finding) as done:
+        assert (done.verdict, done.hash) == (finding.verdict, finding.hash)
+        assert done.same
+
+
 def test_another_schedule_is_not_the_same() -> None:
     """What is compared tells executions apart."""
     finding = finding_of("abba", Verdict.DEADLOCK)

@@ -77,6 +77,7 @@ def replay_live(
         scenario or finding.scenario,
         design_of(finding),
         races=finding.races,
+        lifetimes=finding.lifetimes,
         max_steps=finding.max_steps,
         patience=patience,
     ) as world:

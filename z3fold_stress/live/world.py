@@ -19,7 +19,7 @@ import multiprocess
 from z3fold_stress import _sim
 from z3fold_stress.designs import Design
 from z3fold_stress.errors import SettingsError
-from z3fold_stress.explore.world import MAX_STEPS, World
+from z3fold_stress.explore.world import World
 from z3fold_stress.live.member import Place, run_member
 from z3fold_stress.scenario import Scenario
 
@@ -48,12 +48,10 @@ class LiveWorld(World):
         scenario: Scenario,
         design: Design,
         *,
-        races: bool = True,
-        every_access: bool = False,
-        coverage: bool = False,
-        max_steps: int = MAX_STEPS,
         patience: float = PATIENCE,
+        **checks: Any,
     ) -> None:
+        """``checks``: what World takes besides; ``patience``: seconds (PATIENCE)."""
         if len(scenario.actors) > MOST_ACTORS:
             raise SettingsError(
                 f"scenario {scenario.name!r} has {len(scenario.actors)} actors: with --live each "
@@ -67,14 +65,7 @@ class LiveWorld(World):
         self._turns = os.memfd_create("z3fold-stress-turns")
         try:
             os.ftruncate(self._turns, _sim.remote_size())
-            super().__init__(
-                scenario,
-                design,
-                races=races,
-                every_access=every_access,
-                coverage=coverage,
-                max_steps=max_steps,
-            )
+            super().__init__(scenario, design, **checks)
         except BaseException:
             self._close_files()
             raise
