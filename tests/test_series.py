@@ -87,6 +87,16 @@ def test_a_sample_of_an_arena() -> None:
     assert told["pages"] == [1]
 
 
+def test_a_run_that_ends_at_once_has_no_stretch_of_no_length() -> None:
+    """Seconds are kept in thousandths: what is less apart is one moment."""
+    with Arena(frames=16, tasks=2) as arena:
+        course = Series(Statistics(arena.layout, _live.clock_rate()))
+        course.take(0.00110)
+        course.take(0.00114)
+        assert [s.seconds for s in course.samples] == [0.001]
+        assert course.to_json()["seconds"] == []
+
+
 @pytest.mark.parametrize("most", [0.0, 1e-6, 0.3, 1.0, 7.0, 99.0, 100.0, 123456.0, 1e12])
 def test_ticks_are_round_and_reach_the_top(most: float) -> None:
     found = ticks(most)

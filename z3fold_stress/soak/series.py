@@ -51,6 +51,7 @@ class Series:
     def take(self, seconds: float) -> None:
         """Add a sample. One that comes too soon after the last takes its place: a rate over a
         moment says nothing."""
+        seconds = round(seconds, 3)  # as they are kept: two samples are never of one moment
         if len(self.samples) > 1 and seconds < self.samples[-1].seconds + self.interval / 2:
             self.samples.pop()
         if self.samples and seconds <= self.samples[-1].seconds:
@@ -70,7 +71,7 @@ class Series:
         counts = self.statistics.counts()
         pages, objects, stored = _fill(self.statistics.layout)
         return Sample(
-            seconds=round(seconds, 3),
+            seconds=seconds,
             counts=tuple(counts[name] for name in COUNTED),
             wait_ns=self.statistics.wait_ns(),
             pages=pages,
