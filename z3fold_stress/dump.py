@@ -5,7 +5,6 @@ Data only: loading one from a stranger never runs code. The image is a private c
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import zlib
@@ -18,6 +17,7 @@ import z3fold_stress
 from z3fold_stress import _live
 from z3fold_stress.arena import Arena
 from z3fold_stress.designs import DESIGNS, resolve
+from z3fold_stress.whole_file import whole_file
 
 __all__ = ["DumpError", "design_name", "load", "save"]
 
@@ -73,21 +73,15 @@ def save(arena: Arena, path: Path | str, report: dict[str, Any]) -> None:
     path = Path(path)
     size = os.fstat(arena.fd).st_size
     header = json.dumps(_header(arena, report, size), default=str).encode()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("xb") as file:
+        with whole_file(path) as part, part.open("xb") as file:
             file.write(MAGIC + header + b"\n")
             packer = zlib.compressobj(LEVEL)
             for chunk in _image(arena.fd, size):
                 file.write(packer.compress(chunk))
             file.write(packer.flush())
-        part.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def load(path: Path | str) -> tuple[Arena, dict[str, Any]]:

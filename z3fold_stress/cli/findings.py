@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from z3fold_stress.cli import options
+from z3fold_stress.cli.output import write_whole
 from z3fold_stress.cli.saving import finding_report, save_finding
 from z3fold_stress.cli.storing import store_file
 from z3fold_stress.errors import SettingsError
@@ -170,10 +171,7 @@ def export_command(
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
-        output.write_text(text)
-    except OSError as error:
-        raise SettingsError(f"{output} cannot be written: {error.strerror or error}") from None
+    write_whole(output, text)
     click.echo(f"Replay: z3fold-stress replay {output}")
 
 

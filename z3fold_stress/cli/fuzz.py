@@ -16,6 +16,7 @@ from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.findings import Finding
+from z3fold_stress.findings.files import write_scenario
 from z3fold_stress.report import summary_line
 
 __all__ = ["fuzz_command"]
@@ -113,8 +114,7 @@ def _save(result: Fuzz, out: Path) -> list[Path]:
     saved = []
     for finding in result.findings.values():
         path = save_finding(finding, out)
-        scenario = path.with_suffix(".scenario.json")
-        scenario.write_text(json.dumps(finding.scenario.to_json(), indent=1) + "\n")
+        scenario = write_scenario(finding, path)
         saved += [path, scenario]
     return saved
 

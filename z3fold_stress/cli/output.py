@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import click
 
 from z3fold_stress.errors import SettingsError
+from z3fold_stress.whole_file import whole_file
 
 __all__ = ["deliver", "write_whole"]
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file beside its place and put it there. Raises SettingsError, which names it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("x", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        if isinstance(error, (OSError, ValueError)):
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise SettingsError(f"{path} cannot be written: {why}; give -o another") from None
-        raise
+        with whole_file(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingsError(f"{path} cannot be written: {why}; give -o another") from None
 
 
 def deliver(text: str, path: Path | None) -> None:

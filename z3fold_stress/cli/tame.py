@@ -92,12 +92,12 @@ def tamed(wild: Wild, seconds: float, **limits: Any) -> Taming:
 def save_tamed(taming: Taming, folder: Path) -> None:
     """The finding, and the scenario as a file of its own; ``taming.saved`` has their paths."""
     from z3fold_stress.cli.saving import save_finding
+    from z3fold_stress.findings.files import write_scenario
 
     if taming.finding is None:
         return
     path = save_finding(taming.finding, folder)
-    scenario = path.with_suffix(".scenario.json")
-    scenario.write_text(json.dumps(taming.finding.scenario.to_json(), indent=1) + "\n")
+    scenario = write_scenario(taming.finding, path)
     taming.saved = [str(path), str(scenario)]
 
 
