@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import runpy
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -10,6 +11,10 @@ from setuptools.command.build_ext import build_ext
 
 PYX = Path("pyx")
 PARTS = sorted(str(p) for kind in ("*.pxi", "*.h", "*.c") for p in PYX.rglob(kind))
+# What Cython and Python know of the vocabulary is written first: the package needs it too.
+GENERATED = Path("build/vocabulary")
+generate = runpy.run_path(str(PYX / "vocabulary" / "generate.py"))["generate"]
+DEPENDS = [*PARTS, *map(str, generate(PYX, GENERATED, Path("z3fold_stress")))]
 FLAGS = [
     "-O2",
     "-g1",
@@ -51,14 +56,14 @@ live = Extension(
     "z3fold_stress._live",
     sources=[str(PYX / "_live.pyx")],
     include_dirs=[str(PYX)],
-    depends=PARTS,
+    depends=DEPENDS,
     extra_compile_args=FLAGS,
 )
 sim = Extension(
     "z3fold_stress._sim",
     sources=[str(PYX / "_sim.pyx"), *sorted(str(p) for p in (PYX / "sim").glob("*.c"))],
     include_dirs=[str(PYX)],
-    depends=PARTS,
+    depends=DEPENDS,
     extra_link_args=BESIDE,
 )
 
@@ -94,7 +99,7 @@ setup(
         [live, sim],
         build_dir="build/cython",
         emit_linenums=True,
-        include_path=[str(PYX)],
+        include_path=[str(PYX), str(GENERATED)],
         compiler_directives={
             "language_level": "3",
             "boundscheck": False,

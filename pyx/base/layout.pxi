@@ -1,4 +1,5 @@
-# The layout of the arena: types and constants only, no behaviour.
+# The layout of the arena: types only, no behaviour. Their enums and constants are those of
+# vocabulary/.
 #
 # One shared mapping holds everything. Processes may map it at different addresses,
 # so a reference in it is an offset from its start; 0 is null. Whoever changes a
@@ -6,172 +7,8 @@
 
 cdef enum:
     LAYOUT_VERSION = 2
-    PAGE_SHIFT = 12
-    PAGE_SIZE = 1 << PAGE_SHIFT
-    PAGE_MASK_BITS = PAGE_SIZE - 1
-    CHUNK_SHIFT = 6                     # PAGE_SHIFT - NCHUNKS_ORDER
-    CHUNK_SIZE = 1 << CHUNK_SHIFT
-    TOTAL_CHUNKS = PAGE_SIZE >> CHUNK_SHIFT
-    CACHE_LINE = 64
-    MAX_TASKS = 60                      # a task is a bit in an object's reference mask
-    MAX_CPUS = 64
-    MAX_POOLS = 4
-    MAX_HELD = 8                        # locks that one task holds at once
-    MAX_DEPTH = 4                       # operations that nest: reclaim > evict > free
-    MAX_MAPS = 32                       # objects that one task has mapped at once
-    MAX_VERDICTS = 16
-    NR_SCRATCH = 16                     # raw words for lock tests, one a cache line
-    POISON_BYTE = 0x6b                  # freed frames and slots, as the kernel's POISON_FREE
 
 cdef u64 ARENA_MAGIC = 0x7a33666f6c647331       # "z3folds1"
-cdef u64 POISON = 0x6b6b6b6b6b6b6b6b
-cdef u32 POISON32 = 0x6b6b6b6b
-cdef u64 LIST_POISON1 = 0x5b5b5b5b5b5b0100      # what list_del leaves in next
-cdef u64 LIST_POISON2 = 0x5b5b5b5b5b5b0200      # and in prev
-
-cpdef enum Verdict:
-    V_NONE
-    V_DATA_RACE
-    V_CORRUPTION
-    V_USE_AFTER_FREE
-    V_DOUBLE_FREE
-    V_REFCOUNT
-    V_LIST_CORRUPTION
-    V_LOST_PAGE
-    V_STALE_HANDLE
-    V_LEAK
-    V_DEADLOCK
-    V_LIVELOCK
-    V_LOCK_MISUSE
-    V_LOCK_ORDER
-    V_SLEEP_IN_ATOMIC
-    V_EAGAIN_CONTRACT
-    V_INVARIANT
-    V_ORPHANED_LOCK
-    V_STALL
-    V_CRASH
-
-cpdef enum Op:                          # what a task does, and what the recorder writes
-    OP_NONE
-    OP_ALLOC
-    OP_FREE
-    OP_MAP
-    OP_UNMAP
-    OP_COMPACT
-    OP_RELEASE
-    OP_RECLAIM
-    OP_EVICT
-    OP_ISOLATE
-    OP_MIGRATE
-    OP_PUTBACK
-    OP_MIGRATE_PAGES
-    OP_CREATE_POOL
-    OP_DESTROY_POOL
-    OP_RECOVER
-    OP_RAW
-
-cpdef enum LockClass:
-    LC_NONE
-    LC_PG                               # PG_locked of a page descriptor: sleeps
-    LC_PAGE                             # the spinlock in a z3fold header
-    LC_POOL
-    LC_STALE
-    LC_SLOTS                            # in a slots object
-    LC_WORKQUEUE
-    LC_RAW                              # a scratch word
-    LC_PAGE_NEW                         # the page lock of a migration's target, not yet in use
-    NR_LOCK_CLASSES
-
-cpdef enum LockKind:
-    KIND_TTAS
-    KIND_TICKET
-    KIND_MCS
-
-cpdef enum Role:
-    ROLE_NONE
-    ROLE_CALLER                         # a process that uses the Python API
-    ROLE_WORKER
-    ROLE_MIGRATOR
-    ROLE_RECLAIMER
-    ROLE_KWORKER_COMPACT
-    ROLE_KWORKER_RELEASE
-    ROLE_CHURNER
-
-cpdef enum TaskState:
-    TASK_FREE
-    TASK_STARTING
-    TASK_RUNNING
-    TASK_PARKED                         # at a quiet point, outside every operation
-    TASK_DONE
-    TASK_DEAD
-
-cpdef enum Reason:                      # why a migration attempt said -EAGAIN or -EBUSY
-    REASON_PG_LOCK_OLD                  # EAGAIN: the old page's descriptor was locked
-    REASON_PG_LOCK_NEW                  # EAGAIN: the new page's descriptor was locked
-    REASON_PG_LOCK_TWICE                # EAGAIN: the callback tried a lock its caller holds
-    REASON_PAGE_LOCK                    # EAGAIN: somebody held the page lock
-    REASON_COMPACTING                   # EAGAIN: a compaction of the page is queued
-    REASON_MAPPED                       # EBUSY: the page is mapped
-    REASON_NO_TARGET                    # ENOMEM: no target page
-    NR_REASONS
-
-cpdef enum Refusal:                     # why a page could not be isolated
-    REFUSED_GONE                        # the page was free, or being freed
-    REFUSED_NOT_MOVABLE
-    REFUSED_PG_LOCK
-    REFUSED_ISOLATED
-    REFUSED_HEADLESS
-    REFUSED_COMPACTING
-    REFUSED_STALE
-    REFUSED_CLAIMED
-    REFUSED_MAPPED
-    REFUSED_DESTROYING
-    NR_REFUSALS
-
-cpdef enum Fault:                       # failures that a run may inject
-    FAIL_PAGE
-    FAIL_SLOTS
-    FAIL_TARGET
-    FAIL_EVICT
-    FAIL_TRYLOCK
-    FAIL_CREATE
-    NR_FAULTS
-
-cpdef enum KnownRace:                   # why a race is meant: listed, counted, reported
-    RACE_OBJECT_ID                      # evict peeks at the number of an object that may be written
-    NR_KNOWN_RACES
-
-cpdef enum Counter:
-    N_ALLOC
-    N_ALLOC_HEADLESS
-    N_ALLOC_FAILED
-    N_FREE
-    N_MAP
-    N_VERIFIED
-    N_VERIFIED_BYTES
-    N_REWRITE
-    N_HANDED_OVER
-    N_COMPACT
-    N_COMPACT_MOVED
-    N_RELEASE
-    N_RECLAIM
-    N_RECLAIM_FAILED
-    N_EVICT
-    N_EVICT_FAILED
-    N_SWAP_IN
-    N_ISOLATE
-    N_ISOLATE_REFUSED
-    N_MIGRATE_ATTEMPT
-    N_MIGRATED
-    N_EAGAIN
-    N_EBUSY
-    N_ENOMEM
-    N_PUTBACK
-    N_FREED_WHILE_ISOLATED
-    N_LONGEST_STREAK
-    N_POOLS
-    N_INJECTED
-    NR_COUNTERS
 
 cdef struct list_head:
     u64 next
@@ -401,35 +238,20 @@ cdef struct arena_t "z3f_arena":
     verdict_t verdicts[MAX_VERDICTS]
     u64 scratch[NR_SCRATCH * 8]
 
-cdef enum:
-    FRAME_FREE = 0
-    FRAME_ALLOCATED = 1
-    SLOTS_FREE = 0
-    SLOTS_ALLOCATED = 1
-    SLOTS_PRIVATE = 2                   # reclaim's own: never goes to the cache
-    POOL_NONE = 0
-    POOL_LIVE = 1
-    POOL_DESTROYING = 2
-    EVICTS_BY_TABLE = 1
-    EVICTS_IN_PYTHON = 2
-    PG_ISOLATED = 1                     # page_t.flags
-    WORK_PENDING = 1
-    WORK_CPU_SHIFT = 8
-    WORK_COMPACT = 1
-    WORK_RELEASE = 2
-    GFP_ATOMIC = 0
-    GFP_KERNEL = 1                      # may sleep
-    GFP_HIGHMEM = 2
-
 cdef void check_layout() noexcept nogil:
     """Sizes the algorithms rely on, asserted when this is compiled."""
-    BUILD_BUG_ON(sizeof(z3fold_header) != 88)
+    BUILD_BUG_ON(sizeof(z3fold_header) != HEADER_SIZE)
     BUILD_BUG_ON(sizeof(z3fold_header) - sizeof(u64) != 80)     # as posted: no pool pointer
+    BUILD_BUG_ON(sizeof(list_head) != LIST_HEAD_SIZE)
     BUILD_BUG_ON(sizeof(work_struct) != 32)
-    BUILD_BUG_ON(sizeof(z3fold_buddy_slots) != CACHE_LINE)
+    BUILD_BUG_ON(sizeof(z3fold_buddy_slots) != SLOTS_SIZE)
+    BUILD_BUG_ON(<u64>&(<z3fold_buddy_slots *>0).state != SLOTS_GUARDED)
     BUILD_BUG_ON(sizeof(page_t) != CACHE_LINE)
     BUILD_BUG_ON(sizeof(object_t) != CACHE_LINE)
     BUILD_BUG_ON(sizeof(event_t) != 32)
     BUILD_BUG_ON(sizeof(held_t) != 16)
-    BUILD_BUG_ON(TOTAL_CHUNKS != 64)
+    BUILD_BUG_ON(sizeof(instruction) != 32)
+    BUILD_BUG_ON(OWNER_MASK != (1 << OWNER_BITS) - 1 or READER != 1 << OWNER_BITS)
+    BUILD_BUG_ON(<int>MAX_TASKS > <int>OWNER_MASK or <int>NR_LOCK_CLASSES > <int>LC_WORDS)
+    BUILD_BUG_ON(<int>NR_FAULTS > <int>DECIDE_DIE)
     BUILD_BUG_ON(sizeof(verdict_t) != 272)

@@ -5,12 +5,6 @@
 # allocation writes the handle into the table inside the operation's bracket, and what a
 # dead task had can be given back by another (recover_task).
 
-cdef enum:
-    OBJECT_EMPTY = 0
-    OBJECT_LIVE = 1
-    OBJECT_FREEING = 2                  # out of the table; its handle is about to be freed
-    OBJECT_SWAPPED = 3
-
 cdef u64 OBJECT_DYING = <u64>1 << 62    # who drops the last reference frees it
 cdef u64 OBJECT_EXCLUSIVE = <u64>1 << 63
 cdef u64 OBJECT_REFERENCES = (<u64>1 << 60) - 1

@@ -197,8 +197,8 @@ cdef class Engine:
     def run_program(self, const u8[::1] program):
         """Run a compiled program (run/program.pxi) as this task."""
         self.enter_as_task()
-        if program.shape[0] < <Py_ssize_t>sizeof(instruction_t) or \
-                program.shape[0] % sizeof(instruction_t):
+        if program.shape[0] < <Py_ssize_t>sizeof(instruction) or \
+                program.shape[0] % sizeof(instruction):
             raise ValueError("not a compiled program: its length is no multiple of 32 bytes")
         self.run(perform_program, <void *>&program[0])
 

@@ -9,21 +9,6 @@ cdef extern from "sim/remote.h":
         CALL_NONE
         TURN_PROCESS
         TROUBLE_NONE
-    cdef struct remote_call:
-        u64 object
-        u64 size
-        u64 value
-        u64 pc
-        u32 what
-    cdef struct remote_slot:
-        u32 turn
-        u32 command
-        remote_call call
-        u32 program_at
-    cdef struct remote_trouble_t "remote_trouble":
-        u32 kind
-        u32 index
-        u32 program_at
     remote_trouble_t remote_trouble
     u64 remote_patience
     void remote_serve(remote_slot *slot, u32 index, u64 window) noexcept nogil
@@ -45,15 +30,6 @@ cdef extern from *:
     void *map_shared "z3f_map_shared"(int fd, u64 size) noexcept nogil
     void unmap_shared "z3f_unmap_shared"(void *p, u64 size) noexcept nogil
     int sched_getcpu() nogil
-
-CALLS = (
-    "starts", "has finished", "access", "access", "access", "lock", "trylock", "unlock",
-    "read_lock", "read_unlock", "write_lock", "write_unlock", "wait until free",
-    "wait for a change", "wait for a value", "wait for work", "yield", "failure", "access",
-    "operation", "operation", "access", "check", "check", "check", "operation", "operation",
-    "allocator", "allocator", "failed check", "failed check",
-)
-TROUBLES = ("", "died", "hangs", "none")
 
 
 cdef void real_lock(u32 *lock, int lock_class) noexcept nogil:
@@ -178,7 +154,7 @@ def remote_problem():
     if replace_error is not None:
         error, replace_error = replace_error, None
         return error
-    return TROUBLES[remote_trouble.kind], remote_trouble.index, remote_trouble.program_at
+    return TROUBLE_NAMES[remote_trouble.kind], remote_trouble.index, remote_trouble.program_at
 
 
 def remote_wait_for_real(Simulator simulator, list actors):
@@ -204,7 +180,7 @@ def remote_state(Simulator simulator, u32 index):
     simulator.bind_world()
     return {
         "state": t.state, "blocked": not sim_can_go(t), "kind": t.kind,
-        "asks": CALLS[s.call.what] if s.call.what < len(CALLS) else "?",
+        "asks": REMOTE_WHAT_NAMES.get(s.call.what, "?"),
         "object": s.call.object, "value": s.call.value, "size": s.call.size, "pc": s.call.pc,
         "runs": read_once32(&(<remote_slot *>s).turn) == TURN_PROCESS,
         "instruction": t.program_at, "waits_for": task_at(index + 1).waits_for,
@@ -251,7 +227,7 @@ def serve(int fd, int slots_fd, u32 index, bytes program):
     sim.arena_size = size
     sim.scratch = <u64>(<char *>&H.scratch[0] - A)
     sim.module = module_base()
-    sim_program[index] = <const instruction_t *><const char *>program
+    sim_program[index] = <const instruction *><const char *>program
     sim.host.body = run_actor
     sim.host.current = <void **>&view_current
     sim.host.me = &view_me

@@ -37,153 +37,9 @@ cdef extern from *:
     void unmap_arena "z3f_unmap_arena"(char *base, u64 size) noexcept nogil
     u64 module_base "z3f_module"() noexcept nogil
 
-cdef extern from "sim/remote.h":
-    cdef struct remote_locks:
-        void (*lock)(u32 *word, int lock_class) noexcept nogil
-        bint (*trylock)(u32 *word, int lock_class) noexcept nogil
-        void (*unlock)(u32 *word) noexcept nogil
-        void (*read_lock)(u32 *word, int lock_class) noexcept nogil
-        void (*read_unlock)(u32 *word) noexcept nogil
-        void (*write_lock)(u32 *word, int lock_class) noexcept nogil
-        void (*write_unlock)(u32 *word) noexcept nogil
-
-cdef extern from "sim/sim.h":
+cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generated
     cdef enum:
         SIM_TASKS
-        END_NONE
-        END_VERDICT
-        STOP_FOUND
-    cdef struct sim_choice:
-        u64 at
-        u16 task
-        u8 decision
-        u8 to
-    cdef struct sim_verdict:
-        u32 kind
-        u32 task
-        u64 page
-        u64 handle
-        u64 lock
-        u64 pc
-        u64 other_pc
-        u32 other_task
-        u32 size
-        u64 object
-        u8 writes
-        u8 other_writes
-        char *where
-        char *text
-    cdef struct sim_task_t "sim_task":
-        u8 daemon
-        u8 mortal
-        u8 state
-        u8 kind
-        u64 object
-        u32 index
-        u32 program_at
-        u64 accesses
-        u64 pc
-        u8 nr_held
-        u32 *held
-        u64 *held_pc
-        void *context
-        void *saved
-    cdef struct strategy_t "strategy":
-        void (*prepare)() noexcept nogil
-    cdef struct sim_host:
-        void (*body)(u32) noexcept nogil
-        void **current
-        u32 *me
-        int (*audit)() noexcept nogil
-        bint (*replace)(u32) noexcept nogil
-        const remote_locks *locks
-    cdef struct sim_t "sim":
-        u64 window
-        char *base
-        u64 arena_size
-        sim_task_t *running
-        bint proxies
-        bint races
-        bint lifetimes
-        bint every_access
-        bint coverage_on
-        u8 recording
-        u32 nr_promoted
-        u32 nr_tasks
-        u32 steps
-        u32 max_steps
-        u32 choices
-        u32 switches
-        u32 preemptions
-        u64 hash
-        const strategy_t *strategy
-        sim_task_t *task
-        sim_host host
-        u8 ending
-        sim_verdict verdict
-        u32 order_edge
-        u32 order_task
-        u8 *fault_budget
-        u8 death_budget
-        u64 seed
-        u64 execution
-        int depth
-        int delay_bound
-        u32 slot
-        bint resume
-        bint strict
-        u32 unused
-        u64 restarted
-        double share_done
-        u64 longest
-        sim_choice *taken
-        u32 nr_taken
-        sim_choice *script
-        u32 nr_script
-        u64 frames
-        u64 frames_end
-        u64 slots
-        u64 slots_end
-        u64 scratch
-        bint deadlock_ok
-        bint finish_is_audit
-        u64 audited_from
-        u64 module
-    cdef struct sim_totals_t "sim_totals":
-        u64 executions
-        u64 steps
-        u64 choices
-        u64 switches
-        u64 limited
-        u64 pruned
-        u64 deaths
-    cdef struct sim_event:
-        u32 step
-        u16 task
-        u8 kind
-        u8 size
-        u32 program_at
-        u32 nr_stack
-        u64 clock
-        u64 object
-        u64 before
-        u64 pc
-        u64 undo
-        u64 *stack
-        u32 nr_held
-        u32 *held
-    cdef struct lock_edge:
-        u8 from_ "from"
-        u8 to
-        u64 from_pc
-        u64 to_pc
-        sim_choice *taken
-        u32 nr_taken
-    cdef struct benign_t "benign":
-        u64 pc
-        u64 seen
-        u64 other_pc
-        u32 reason
     sim_t sim
     sim_totals_t sim_totals
     sim_event *events
@@ -216,12 +72,10 @@ cdef extern from "sim/sim.h":
     void linear_initial(u32 object, u64 value) noexcept nogil
     void lifetime_frame(u64 offset, bint live) noexcept nogil
 
-cdef const instruction_t *sim_program[SIM_TASKS]
+cdef const instruction *sim_program[SIM_TASKS]
 cdef Simulator running_simulator = None
 
 BUILD = BUILD_.decode()             # of the sources, as setup.py hashes them
-STOPS = ("executions", "time", "exhausted", "found", "lost", "process")
-ENDINGS = ("none", "done", "verdict", "steps", "pruned", "lost", "process")
 
 
 cdef void run_actor(u32 index) noexcept nogil:
@@ -347,7 +201,7 @@ cdef class Simulator:
         saved = self.contexts
         for i in range(self.nr + 2):
             program = self.programs[i]
-            sim_program[i] = <const instruction_t *><const char *>program
+            sim_program[i] = <const instruction *><const char *>program
             t = task_at(i + 1)
             t.state = TASK_RUNNING
             t.rng = splitmix64(H.config.seed ^ i) | 1
@@ -461,12 +315,12 @@ cdef class Simulator:
         sim.strategy.prepare()
 
     def explore(self, u64 executions, u64 nanoseconds):
-        """Run executions; returns why it stopped (STOPS)."""
+        """Run executions; returns why it stopped (enum stop)."""
         cdef int why
         self.bind_world()
         with nogil:
             why = sim_explore(executions, nanoseconds)
-        return STOPS[why]
+        return STOP_NAMES[why]
 
     def totals(self):
         """What was done since begin()."""
@@ -484,7 +338,7 @@ cdef class Simulator:
         """The execution that came last: its verdict, its schedule."""
         cdef sim_verdict *v = &sim.verdict
         found = {
-            "ending": ENDINGS[sim.ending], "steps": sim.steps, "switches": sim.switches,
+            "ending": ENDING_NAMES[sim.ending], "steps": sim.steps, "switches": sim.switches,
             "preemptions": sim.preemptions, "hash": sim.hash, "unused": sim.unused,
             "schedule": choices_of(sim.taken, sim.nr_taken), "verdict": None, "order": None,
             "clocks": [sim.task[i].accesses for i in range(self.nr)],

@@ -8,58 +8,9 @@ cdef extern from "sim/watch.h":
         WATCH_TASKS
         WATCH_REASONS
         WATCH_HELD_BYTES
-    cdef struct watch_side:
-        u64 object
-        u64 pc
-        u64 *calls
-        u32 size
-        u16 task
-        u8 writes
-        u8 atomic
-        u8 nr_calls
-        u8 nr_held
-        u8 *held
-    cdef struct watch_report:
-        u32 ready
-        u32 fault
-        u64 times
-        u64 before
-        u64 after
-        watch_side side
-        watch_side other
-    cdef struct watch_task:
-        u64 accesses
-        u64 points
-        u64 crowded
-        u64 races
-        u64 delays
-        u64 *benign
-        u64 *benign_pc
-    cdef struct watch_region:
-        watch_report *report
-        watch_task *task
-    cdef struct watch_host:
-        char *base
-        u64 window
-        u64 module
-        u64 frames, frames_end, memmap, page_size, page_state
-        u64 slots, slots_end, slots_size, slots_state, slots_guarded
-        u32 allocated
-        u64 constant_end
-        u64 verdicts, verdicts_end
-        const u8 *held
-        const u32 *nr_held
-        u32 task
-        u32 rate
-        u64 stall
-        u32 delay_every
-        u64 seed
-        watch_region *region
-        void (*verdict)(int kind, const char *where, u64 page, const char *text) noexcept nogil
     void watch_start(const watch_host *host) noexcept nogil
 
 WATCH_BYTES = sizeof(watch_region)
-FAULTS_OF_ACCESS = ("none", "race", "changed", "freed", "outside")
 
 
 cdef void access_verdict(int kind, const char *where, u64 page, const char *text) noexcept nogil:
@@ -114,7 +65,7 @@ def check_accesses(Engine engine, u32 rate, u64 stall_ns, u32 delay_every=0):
     BUILD_BUG_ON(sizeof(held_t) != WATCH_HELD_BYTES)
     BUILD_BUG_ON(<int>MAX_TASKS >= <int>WATCH_TASKS)
     BUILD_BUG_ON(<int>NR_KNOWN_RACES > <int>WATCH_REASONS)
-    BUILD_BUG_ON(FRAME_ALLOCATED != SLOTS_ALLOCATED)
+    BUILD_BUG_ON(<int>FRAME_ALLOCATED != <int>SLOTS_ALLOCATED)
     watch_start(&h)
 
 
@@ -128,7 +79,7 @@ cdef dict told_side(const watch_side *s):
 
 def access_reports(const u8[::1] memory):
     """The accesses that were found at fault, in the order of their numbers: dicts with fault
-    (FAULTS_OF_ACCESS), times, before, after, side and other (None where it was not seen)."""
+    (enum watch_fault), times, before, after, side and other (None where it was not seen)."""
     cdef watch_region *region = region_of(<const char *>&memory[0], memory.shape[0])
     cdef watch_report *r
     cdef u32 i
@@ -137,7 +88,7 @@ def access_reports(const u8[::1] memory):
         r = &region.report[i]
         if load_acquire32(&r.ready):
             found.append({
-                "number": i, "fault": FAULTS_OF_ACCESS[r.fault], "times": r.times,
+                "number": i, "fault": WATCH_FAULT_NAMES[r.fault], "times": r.times,
                 "before": r.before, "after": r.after, "side": told_side(&r.side),
                 "other": told_side(&r.other) if r.other.task else None,
             })

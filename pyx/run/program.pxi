@@ -1,105 +1,10 @@
 # Programs: what an actor does, as data, and the one interpreter that runs it in both worlds.
 #
-# An instruction is 32 bytes: a code, a register, flags, a pool, and three operands. The
-# interpreter runs without the GIL and owns nothing but arena state, so a task may be left in
+# An instruction (vocabulary/code.h) is 32 bytes: a code, a register, flags, a pool, and three
+# operands. The interpreter runs without the GIL and owns nothing but arena state, so a task may be left in
 # the middle. Objects are named by their number in the object table and handled by its
 # protocol (client/object.pxi): an operation on an object that is not there does nothing.
 # Never decides what runs when: that is the gate's business.
-
-cpdef enum Code:
-    # control
-    CODE_END
-    CODE_JUMP                           # to a
-    CODE_JUMP_UNLESS                    # to a, unless register <compare> b (a register if FLAG_REG)
-    CODE_SET                            # register = a
-    CODE_MOVE                           # register = register a
-    CODE_ADD                            # register += a (a register if FLAG_REG)
-    CODE_MULTIPLY                       # register *= a
-    CODE_EXPECT                         # register <compare> a (a register if FLAG_REG), or a verdict; c: which
-    # allocator; a is an object
-    CODE_ALLOC                          # b: size
-    CODE_FREE
-    CODE_FILL
-    CODE_MAP
-    CODE_CHECK
-    CODE_UNMAP
-    CODE_WRITE                          # map, write a new version shared with others, unmap
-    CODE_READ                           # map, see which version is there, unmap
-    CODE_RECLAIM                        # a: rounds
-    CODE_COMPACT_WORK
-    CODE_RELEASE_WORK
-    CODE_DRAIN
-    CODE_CREATE_POOL                    # a: whether it evicts
-    CODE_DESTROY_POOL
-    CODE_FREE_ALL
-    CODE_PROBE                          # a: pages
-    CODE_AUDIT                          # a quiet point: nobody else may be inside
-    # migration; a is a frame, or with FLAG_PAGE_OF the object whose page it is
-    CODE_ISOLATE
-    CODE_MIGRATE
-    CODE_PUTBACK
-    CODE_MIGRATE_PAGES                  # b: passes
-    CODE_COMPACT_MEMORY                 # a: first frame, b: frames
-    CODE_OFFLINE                        # a: first frame, b: frames, c: budget
-    CODE_LOCK_PAGE
-    CODE_TRYLOCK_PAGE
-    CODE_UNLOCK_PAGE
-    CODE_LOCK_HEADER
-    CODE_UNLOCK_HEADER
-    # raw words, locks and atomics; a is a scratch word
-    CODE_LOCK
-    CODE_TRYLOCK                        # register: whether it was taken
-    CODE_UNLOCK
-    CODE_READ_LOCK
-    CODE_READ_UNLOCK
-    CODE_WRITE_LOCK
-    CODE_WRITE_UNLOCK
-    CODE_LOAD                           # register = word
-    CODE_STORE                          # word = b (a register if FLAG_REG)
-    CODE_FETCH_ADD                      # register = word, word += b
-    CODE_EXCHANGE                       # register = word, word = b
-    CODE_CAS                            # register: whether word was b and is now c
-    CODE_WAIT_WHILE                     # spin while word == b
-    CODE_WAIT_UNTIL                     # spin until word == b
-    CODE_SLEEP                          # on word, until woken
-    CODE_WAKE                           # all who sleep on word
-    CODE_MIGHT_SLEEP
-    CODE_PREEMPT_DISABLE
-    CODE_PREEMPT_ENABLE
-    NR_CODES
-
-cpdef enum Flag:
-    FLAG_REG = 1                        # the operand is the number of a register
-    FLAG_PAGE_OF = 2                    # a is an object: the page that it is in
-    FLAG_ATOMIC = 4                     # alloc: may not sleep; load, store: relaxed
-    FLAG_ACQUIRE = 8                    # load: acquire
-    FLAG_RELEASE = 16                   # store: release
-    FLAG_ASYNC = 32                     # migrate_pages: does not block for the PG lock
-    FLAG_KEEP_FAILED = 64               # migrate_pages: newer cores try failures again
-    FLAG_NO_PUTBACK = 128               # migrate_pages: what is left stays isolated
-    FLAG_IN_RECLAIM = 256               # migrate_pages: must not block
-    FLAG_FILL = 512                     # alloc: and fill, before anybody sees it
-
-cpdef enum Compare:
-    COMPARE_EQ
-    COMPARE_NE
-    COMPARE_LT
-    COMPARE_LE
-    COMPARE_GT
-    COMPARE_GE
-
-cdef enum:
-    NR_REGISTERS = 8
-
-cdef struct instruction_t:              # 32 bytes
-    u16 code
-    u16 flags
-    u8 register
-    u8 compare
-    u16 pool
-    i64 a
-    i64 b
-    i64 c
 
 
 cdef inline bint compare_values(int how, i64 x, i64 y) noexcept nogil:
@@ -117,7 +22,7 @@ cdef inline bint compare_values(int how, i64 x, i64 y) noexcept nogil:
 
 
 cdef inline u64 *scratch_word(i64 number) noexcept nogil:
-    return &H.scratch[8 * (number & (NR_SCRATCH - 1))]
+    return &H.scratch[SCRATCH_STRIDE / sizeof(u64) * (number & (NR_SCRATCH - 1))]
 
 
 cdef map_t *my_map(u64 handle) noexcept nogil:
@@ -239,7 +144,7 @@ cdef void work_once(workqueue_t *wq) noexcept nogil:
         run_or_wait(wq)
 
 
-cdef void run_allocator_code(const instruction_t *i) noexcept nogil:
+cdef void run_allocator_code(const instruction *i) noexcept nogil:
     cdef pool_t *pool = pool_number(i.pool)
     cdef object_t *o = object_at(<u32>i.a)
     if i.code == CODE_CREATE_POOL:
@@ -290,7 +195,7 @@ cdef void run_allocator_code(const instruction_t *i) noexcept nogil:
         probe_reclaim(pool)
 
 
-cdef u32 frame_of(const instruction_t *i) noexcept nogil:
+cdef u32 frame_of(const instruction *i) noexcept nogil:
     """The frame that a migration operation is about: given by number, or where an object is
     now, or was last. A scanner finds pages by number: it takes no lock to learn it."""
     cdef object_t *o
@@ -309,7 +214,7 @@ cdef u32 frame_of(const instruction_t *i) noexcept nogil:
     return page_to_pfn(virt_to_page(o.last_page)) if o.last_page else <u32>-1
 
 
-cdef void migrate_named(const instruction_t *i, page_t *page) noexcept nogil:
+cdef void migrate_named(const instruction *i, page_t *page) noexcept nogil:
     cdef migrate_control c
     default_control(&c)
     c.sync = not i.flags & FLAG_ASYNC
@@ -332,7 +237,7 @@ cdef bint isolated_by_me(page_t *page) noexcept nogil:
     return mine
 
 
-cdef page_t *isolated_page(const instruction_t *i, page_t *page) noexcept nogil:
+cdef page_t *isolated_page(const instruction *i, page_t *page) noexcept nogil:
     """The page to migrate or put back: this one, if this task has it isolated. The object may
     have moved since, or have been freed: then the page that was isolated last. Null: none."""
     if isolated_by_me(page):
@@ -342,7 +247,7 @@ cdef page_t *isolated_page(const instruction_t *i, page_t *page) noexcept nogil:
     return lru_page(current.isolated.prev)
 
 
-cdef void run_migration_code(const instruction_t *i) noexcept nogil:
+cdef void run_migration_code(const instruction *i) noexcept nogil:
     cdef migrate_control c
     cdef u32 pfn
     cdef page_t *page
@@ -420,7 +325,7 @@ cdef void wait_until(u64 *word, u64 value) noexcept nogil:
         relax(&spins)
 
 
-cdef void run_lock_code(const instruction_t *i) noexcept nogil:
+cdef void run_lock_code(const instruction *i) noexcept nogil:
     """Locks by themselves outlive the instruction: there is no bracket to close."""
     cdef u32 *word = <u32 *>scratch_word(i.a)
     if i.code == CODE_READ_LOCK:
@@ -448,16 +353,16 @@ cdef void run_lock_code(const instruction_t *i) noexcept nogil:
         preempt_enable()
 
 
-cdef void expectation_failed(const instruction_t *i, i64 value, i64 wanted) noexcept nogil:
+cdef void expectation_failed(const instruction *i, i64 value, i64 wanted) noexcept nogil:
     verdict(V_INVARIANT, "expect", 0, 0, 0,
             "expectation %llu does not hold: the value is %lld, compared with %lld",
             <u64>i.c, <u64>value, <u64>wanted)
 
 
-cdef void run_program(const instruction_t *code) noexcept nogil:
+cdef void run_program(const instruction *code) noexcept nogil:
     """From the first instruction to CODE_END."""
     cdef i64[NR_REGISTERS] r
-    cdef const instruction_t *i
+    cdef const instruction *i
     cdef u32 at_ = 0
     cdef u32 code_, flags, k
     cdef i64 y
@@ -539,4 +444,4 @@ cdef void audit_here() noexcept nogil:
 
 
 cdef void perform_program(void *argument) noexcept nogil:
-    run_program(<const instruction_t *>argument)
+    run_program(<const instruction *>argument)

@@ -108,8 +108,6 @@ void sim_poisoned(u64 offset, u64 size, u64 pc)
 
 /* --- what a task holds --- */
 
-enum { LC_PG = 1 };
-
 bool sim_holds(u32 *lock)
 {
     u32 offset = (u32)offset_of(lock);

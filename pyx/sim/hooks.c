@@ -26,7 +26,7 @@ static inline bool is_point(u64 pc)
 
 static inline void check_lifetime(struct sim_task *t, u64 offset, u32 size, bool write, u64 pc)
 {
-    if (unlikely(life[offset >> 12] >= LIFE_SLOTS) || unlikely(t->payload))
+    if (unlikely(life[offset >> PAGE_SHIFT] >= LIFE_SLOTS) || unlikely(t->payload))
         lifetime_check(offset, size, write, pc);
 }
 
@@ -52,7 +52,7 @@ static void plain_access(u64 offset, u32 size, bool write, u64 pc)
     if (sim.races)
         race_plain(offset, size, write, pc);
     if (unlikely(sim.recording > 1))
-        trace_event(EVENT_ACCESS, offset, size | (write ? 0x80 : 0), pc);
+        trace_event(EVENT_ACCESS, offset, size | (write ? EVENT_WRITES : 0), pc);
 }
 
 #define PLAIN(size)                                                                     \
@@ -119,7 +119,7 @@ static void range_access(u64 offset, u64 size, bool write, u64 pc)
     if (sim.races)
         race_range(offset, size, write, pc);
     if (unlikely(sim.recording > 1))
-        trace_event(EVENT_ACCESS, offset, (size > 127 ? 127 : (u32)size) | (write ? 0x80 : 0),
+        trace_event(EVENT_ACCESS, offset, (size > 127 ? 127 : (u32)size) | (write ? EVENT_WRITES : 0),
                     pc);
 }
 
@@ -196,7 +196,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         race_atomic(offset, size, write, kind != POINT_STORE && acquires(order),
                     write && releases(order), pc);
     if (unlikely(sim.recording > 1))
-        trace_event(EVENT_ACCESS, offset, size | (write ? 0x80 : 0), pc);
+        trace_event(EVENT_ACCESS, offset, size | (write ? EVENT_WRITES : 0), pc);
 }
 
 #define RMW(bits, name, how, expression)                                                    \

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS_SIZE = 64, SLOTS_GUARDED = 44 };   /* what follows is the cache's own */
-
 #define HERE ((u64)__builtin_return_address(0) - sim.module)
 
 u8 *life;
@@ -19,14 +17,14 @@ static u32 nr_changes, max_changes;
 void lifetime_start(void)
 {
     lifetime_stop();
-    life = calloc(sim.arena_size / 4096 + 2, 1);
+    life = calloc(sim.arena_size / PAGE_SIZE + 2, 1);
     slots_dead = calloc((sim.slots_end - sim.slots) / SLOTS_SIZE + 1, 1);
     if (!life || !slots_dead)
         abort();
-    for (u64 p = sim.frames; p < sim.frames_end; p += 4096)
-        life[p >> 12] = LIFE_FREED_FRAME;
-    for (u64 p = sim.slots & ~4095ull; p < sim.slots_end; p += 4096)
-        life[p >> 12] = LIFE_SLOTS;
+    for (u64 p = sim.frames; p < sim.frames_end; p += PAGE_SIZE)
+        life[p >> PAGE_SHIFT] = LIFE_FREED_FRAME;
+    for (u64 p = sim.slots & ~(u64)PAGE_MASK_BITS; p < sim.slots_end; p += PAGE_SIZE)
+        life[p >> PAGE_SHIFT] = LIFE_SLOTS;
     memset(slots_dead, 1, (sim.slots_end - sim.slots) / SLOTS_SIZE);
     nr_changes = 0;
 }
@@ -63,7 +61,7 @@ void lifetime_frame(u64 offset, bool live)
                                           .write = live });
         return;
     }
-    change(&life[offset >> 12], live ? LIFE_FRAME : LIFE_FREED_FRAME);
+    change(&life[offset >> PAGE_SHIFT], live ? LIFE_FRAME : LIFE_FREED_FRAME);
     if (unlikely(sim.recording > 1))
         trace_event(live ? EVENT_LIVES : EVENT_FREED, offset, 0, HERE);
 }
@@ -100,28 +98,28 @@ void lifetime_reset(void)
 void lifetime_check(u64 offset, u32 size, bool write, u64 pc)
 {
     struct sim_task *t = sim.running;
-    u8 kind = life[offset >> 12];
+    u8 kind = life[offset >> PAGE_SHIFT];
     char text[160];
 
     if (!sim.lifetimes)
         return;
     if (kind == LIFE_FREED_FRAME) {
         snprintf(text, sizeof(text), "a %s of %u bytes at byte %llu of a page that was freed",
-                 write ? "store" : "load", size, (unsigned long long)(offset & 4095));
-        sim_fail(V_USE_AFTER_FREE, "access", offset & ~4095ull, 0, 0, pc, text);
+                 write ? "store" : "load", size, (unsigned long long)(offset & PAGE_MASK_BITS));
+        sim_fail(V_USE_AFTER_FREE, "access", offset & ~(u64)PAGE_MASK_BITS, 0, 0, pc, text);
     }
     if (kind == LIFE_SLOTS && offset >= sim.slots && offset < sim.slots_end
             && (offset - sim.slots) % SLOTS_SIZE < SLOTS_GUARDED
             && slots_dead[(offset - sim.slots) / SLOTS_SIZE]) {
         snprintf(text, sizeof(text), "a %s of %u bytes in a slots object that was freed",
                  write ? "store" : "load", size);
-        sim_fail(V_USE_AFTER_FREE, "access", 0, offset & ~63ull, 0, pc, text);
+        sim_fail(V_USE_AFTER_FREE, "access", 0, offset & ~(u64)(SLOTS_SIZE - 1), 0, pc, text);
     }
     if (t->payload && kind == LIFE_FRAME && (offset < t->low || offset + size > t->high)) {
         snprintf(text, sizeof(text), "a %s of %u bytes at byte %llu of the page: outside the "
                  "object, which is at bytes %llu to %llu", write ? "store" : "load", size,
-                 (unsigned long long)(offset & 4095), (unsigned long long)(t->low & 4095),
-                 (unsigned long long)(t->high - (t->low & ~4095ull)));
-        sim_fail(V_CORRUPTION, "access", offset & ~4095ull, 0, 0, pc, text);
+                 (unsigned long long)(offset & PAGE_MASK_BITS), (unsigned long long)(t->low & PAGE_MASK_BITS),
+                 (unsigned long long)(t->high - (t->low & ~(u64)PAGE_MASK_BITS)));
+        sim_fail(V_CORRUPTION, "access", offset & ~(u64)PAGE_MASK_BITS, 0, 0, pc, text);
     }
 }

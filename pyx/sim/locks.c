@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FAIL_TRYLOCK = 4 };
-enum { POISON32 = 0x6b6b6b6b };
 
 #define HERE ((u64)__builtin_return_address(0) - sim.module)
 
@@ -40,7 +38,7 @@ static inline bool no_lock(u32 word)
 /* A scratch word's lock is a class of its own. */
 static inline int class_of(u64 offset, int lock_class)
 {
-    return lock_class == 7 ? 16 + (int)((offset - sim.scratch) / 64) : lock_class;
+    return lock_class == LC_RAW ? LC_WORDS + (int)((offset - sim.scratch) / SCRATCH_STRIDE) : lock_class;
 }
 
 /* A list head that was never made is all zero. */
@@ -109,7 +107,7 @@ void sim_note_let_go(u64 offset)
 
 static inline void check_life(u64 offset, u64 pc)
 {
-    if (unlikely(life[offset >> 12] >= LIFE_SLOTS))
+    if (unlikely(life[offset >> PAGE_SHIFT] >= LIFE_SLOTS))
         lifetime_check(offset, 4, true, pc);
 }
 

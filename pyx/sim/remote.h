@@ -20,38 +20,39 @@ enum remote_command {
     COMMAND_REAL,               /* wait by yourself from here on: nobody can go on */
 };
 
+/* What a process asks; the name is what a person is told that it was about to do. */
 enum remote_what {
-    CALL_NONE,                  /* it has started, and waits for its first command */
-    CALL_DONE,
-    CALL_PLAIN,
-    CALL_RANGE,
-    CALL_ATOMIC,
-    CALL_LOCK,
-    CALL_TRYLOCK,
-    CALL_UNLOCK,
-    CALL_READ_LOCK,
-    CALL_READ_UNLOCK,
-    CALL_WRITE_LOCK,
-    CALL_WRITE_UNLOCK,
-    CALL_WAIT_FREE,
-    CALL_WAIT_CHANGE,
-    CALL_WAIT_EQUAL,
-    CALL_WAIT_WORK,
-    CALL_YIELD,
-    CALL_FAULT,
-    CALL_REMEMBER,
-    CALL_INVOKE,
-    CALL_RESPOND,
-    CALL_POISON,
-    CALL_HOLDS,
-    CALL_SLEEPS,
-    CALL_NO_LOCKS_IN,
-    CALL_ENTERS,
-    CALL_LEFT,
-    CALL_LIFE_FRAME,
-    CALL_LIFE_SLOTS,
-    CALL_FAIL,                  /* a check failed: the verdict lies beside */
-    CALL_LEAVES,
+    CALL_NONE,                  /* "starts": it has started, and waits for its first command */
+    CALL_DONE,                  /* "has finished" */
+    CALL_PLAIN,                 /* "access" */
+    CALL_RANGE,                 /* "access" */
+    CALL_ATOMIC,                /* "access" */
+    CALL_LOCK,                  /* "lock" */
+    CALL_TRYLOCK,               /* "trylock" */
+    CALL_UNLOCK,                /* "unlock" */
+    CALL_READ_LOCK,             /* "read_lock" */
+    CALL_READ_UNLOCK,           /* "read_unlock" */
+    CALL_WRITE_LOCK,            /* "write_lock" */
+    CALL_WRITE_UNLOCK,          /* "write_unlock" */
+    CALL_WAIT_FREE,             /* "wait until free" */
+    CALL_WAIT_CHANGE,           /* "wait for a change" */
+    CALL_WAIT_EQUAL,            /* "wait for a value" */
+    CALL_WAIT_WORK,             /* "wait for work" */
+    CALL_YIELD,                 /* "yield" */
+    CALL_FAULT,                 /* "failure" */
+    CALL_REMEMBER,              /* "access" */
+    CALL_INVOKE,                /* "operation" */
+    CALL_RESPOND,               /* "operation" */
+    CALL_POISON,                /* "access" */
+    CALL_HOLDS,                 /* "check" */
+    CALL_SLEEPS,                /* "check" */
+    CALL_NO_LOCKS_IN,           /* "check" */
+    CALL_ENTERS,                /* "operation" */
+    CALL_LEFT,                  /* "operation" */
+    CALL_LIFE_FRAME,            /* "allocator" */
+    CALL_LIFE_SLOTS,            /* "allocator" */
+    CALL_FAIL,                  /* "failed check": a check failed: the verdict lies beside */
+    CALL_LEAVES,                /* "failed check" */
 };
 
 struct remote_call {
@@ -100,7 +101,12 @@ _Noreturn void remote_fail(int kind, const char *where, u64 page, u64 handle, u6
                            const char *text);
 
 /* in the process of the scheduler */
-enum trouble { TROUBLE_NONE, TROUBLE_DIED, TROUBLE_HANGS, TROUBLE_NO_PROCESS };
+enum trouble {
+    TROUBLE_NONE,
+    TROUBLE_DIED,               /* "died" */
+    TROUBLE_HANGS,              /* "hangs" */
+    TROUBLE_NO_PROCESS,         /* "none" */
+};
 extern struct remote_trouble { u32 kind, index, program_at; } remote_trouble;
 extern u64 remote_patience;     /* nanoseconds that a process may run from one step to the next */
 void remote_begin(struct remote_slot *slots, void (*local)(u32 index));

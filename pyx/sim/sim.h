@@ -11,6 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../vocabulary/execution.h"
+#include "../vocabulary/fault.h"
+#include "../vocabulary/lock.h"
+#include "../vocabulary/point.h"
+#include "../vocabulary/poison.h"
+#include "../vocabulary/size.h"
+#include "../vocabulary/task.h"
+#include "../vocabulary/verdict.h"
+
 #pragma GCC visibility push(hidden)     /* one module: no call or variable is looked up */
 
 #define likely(x)   __builtin_expect(!!(x), 1)
@@ -23,51 +32,9 @@ typedef uint64_t u64;
 
 enum {
     SIM_TASKS = 126,            /* set-up and finish tasks included */
-    OWNER_MASK = 0x3ff,         /* of a lock word, as in sync/spinlock.pxi */
-    LOCK_GENERATION = 0x400,
-    READER = 0x400,             /* of a reader-writer lock, as in sync/rwlock.pxi */
-};
-
-/* What a task is about to do at its point. From POINT_LOCK on it may have to wait. */
-enum point_kind {
-    POINT_NONE,
-    POINT_LOAD,
-    POINT_STORE,
-    POINT_RMW,                  /* an atomic read-modify-write */
-    POINT_TRYLOCK,
-    POINT_UNLOCK,
-    POINT_READ_UNLOCK,
-    POINT_YIELD,
-    POINT_LOCK,                 /* until the word has no owner */
-    POINT_READ_LOCK,
-    POINT_WRITE_LOCK,
-    POINT_FREE,                 /* until the lock is free; does not take it */
-    POINT_CHANGE,               /* until the word differs from what was seen */
-    POINT_EQUAL,                /* until the word is this */
-    POINT_WORK,                 /* until the queue at this list head has an item */
-};
-
-/* Verdict of base/layout.pxi: those that are reached here. */
-enum {
-    V_DATA_RACE = 1, V_CORRUPTION = 2, V_USE_AFTER_FREE = 3, V_DEADLOCK = 10, V_LIVELOCK = 11,
-    V_LOCK_MISUSE = 12, V_SLEEP_IN_ATOMIC = 14, V_ORPHANED_LOCK = 17, V_CRASH = 19,
-};
-
-enum decision { DECIDE_DIE = 32 };      /* below: an injected failure, Fault */
-
-enum ending {
-    END_NONE,
-    END_DONE,                   /* everybody finished */
-    END_VERDICT,                /* a check failed: sim.verdict */
-    END_STEPS,                  /* the step limit */
-    END_PRUNED,                 /* the strategy gave this execution up: nothing new in it */
-    END_REPLAY_LOST,            /* a replay asks for what cannot be done here */
-    END_PROCESS,                /* a process of an actor died by itself, or hangs (remote.c) */
 };
 
 enum ready { READY_NOT, READY, READY_MAYBE };   /* maybe: sim_can_go() tells */
-
-enum task_state { TASK_UNUSED, TASK_WAITING, TASK_FINISHED, TASK_KILLED };
 
 struct sim_task {
     void *sp;                   /* where it goes on */
@@ -253,7 +220,6 @@ void sim_reads(const void *p, u64 size);
 void sim_writes(const void *p, u64 size);
 
 /* explore.c */
-enum stop { STOP_EXECUTIONS, STOP_TIME, STOP_EXHAUSTED, STOP_FOUND, STOP_LOST, STOP_PROCESS };
 int sim_explore(u64 executions, u64 nanoseconds);
 void sim_image(u32 context_bytes);
 struct sim_totals {
@@ -395,7 +361,7 @@ void trace_event(u32 kind, u64 object, u32 size, u64 pc);
 struct sim_event {
     u32 step;
     u16 task;
-    u8 kind;                    /* enum point_kind, or 64 + what (trace only) */
+    u8 kind;                    /* enum point_kind or event_kind */
     u8 size;
     u32 program_at;
     u32 nr_stack;
@@ -408,7 +374,6 @@ struct sim_event {
     u32 nr_held;
     u32 held[8];
 };
-enum { EVENT_OP_BEGIN = 64, EVENT_ACCESS = 66, EVENT_FAIL, EVENT_DIE, EVENT_LIVES, EVENT_FREED };
 extern struct sim_event *events;
 extern u32 nr_events;
 u32 trace_stack(u64 *pcs, u32 most);

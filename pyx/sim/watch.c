@@ -119,7 +119,7 @@ static void describe(struct watch_side *s, u64 offset, u64 size, bool write, boo
 
 static u64 frame_at(u64 offset)
 {
-    return offset >= host.frames && offset < host.frames_end ? offset & ~4095ull : 0;
+    return offset >= host.frames && offset < host.frames_end ? offset & ~(u64)PAGE_MASK_BITS : 0;
 }
 
 static const char *name_of(const struct watch_side *s)
@@ -178,20 +178,20 @@ static void __attribute__((noinline)) at_fault(int fault, u64 offset, u64 size, 
 
     describe(&s, offset, size, write, atomic, pc);
     if (fault == FAULT_OUTSIDE) {
-        bool same = frame_at(offset) == (low & ~4095ull);
+        bool same = frame_at(offset) == (low & ~(u64)PAGE_MASK_BITS);
 
         snprintf(text, sizeof(text), "%s of %u bytes at byte %llu of %s: outside the object, "
                  "which is at bytes %llu to %llu of page 0x%llx", name_of(&s), s.size,
-                 (unsigned long long)(offset & 4095), same ? "the page" : "another page",
-                 (unsigned long long)(low & 4095), (unsigned long long)(high - (low & ~4095ull)),
-                 (unsigned long long)(low & ~4095ull));
+                 (unsigned long long)(offset & PAGE_MASK_BITS), same ? "the page" : "another page",
+                 (unsigned long long)(low & PAGE_MASK_BITS), (unsigned long long)(high - (low & ~(u64)PAGE_MASK_BITS)),
+                 (unsigned long long)(low & ~(u64)PAGE_MASK_BITS));
         high = 0;                       /* once for each payload */
         report(fault, V_CORRUPTION, &s, NULL, 0, 0, text);
         return;
     }
     if (frame_at(offset))
         snprintf(text, sizeof(text), "%s of %u bytes at byte %llu of a page that was freed",
-                 name_of(&s), s.size, (unsigned long long)(offset & 4095));
+                 name_of(&s), s.size, (unsigned long long)(offset & PAGE_MASK_BITS));
     else
         snprintf(text, sizeof(text), "%s of %u bytes in a slots object that was freed",
                  name_of(&s), s.size);

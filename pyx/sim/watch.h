@@ -16,11 +16,11 @@ enum {
 };
 
 enum watch_fault {
-    FAULT_NONE,
-    FAULT_RACE,                 /* both sides were seen */
-    FAULT_CHANGED,              /* the value changed; nobody was seen */
-    FAULT_FREED,
-    FAULT_OUTSIDE,              /* the object that it works on */
+    FAULT_NONE,                 /* "none" */
+    FAULT_RACE,                 /* "race": both sides were seen */
+    FAULT_CHANGED,              /* "changed": the value; nobody was seen */
+    FAULT_FREED,                /* "freed" */
+    FAULT_OUTSIDE,              /* "outside": the object that it works on */
 };
 
 /* One access: a side of a race, or an access at fault. */

@@ -3,9 +3,6 @@
 # Who reads is not in the word; it is in the readers' lists of held locks. Writers are not
 # preferred: a read side is a few instructions here, and writers (migration) are rare.
 
-cdef enum:
-    READER = 0x400
-
 
 cdef void read_lock_slow(u32 *lock, int lock_class) noexcept nogil:
     cdef u64 began = clock_ticks()

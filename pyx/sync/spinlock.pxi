@@ -11,8 +11,6 @@
 # sleeps; a wake that is missed costs one period of the timed wait.
 
 cdef enum:
-    OWNER_MASK = 0x3ff
-    LOCK_GENERATION = 0x400
     SPINS = 50
     YIELDS = 16
     FUTEX_PERIOD_NS = 500000

@@ -10,19 +10,6 @@
 # atomic less, and lookups through the same slots meet at the page lock anyway.
 
 cdef enum:
-    HEADLESS = 0
-    FIRST = 1
-    MIDDLE = 2
-    LAST = 3
-    BUDDY_MASK = 3
-    BUDDY_SHIFT = 2
-    # page.private
-    PAGE_HEADLESS = 0
-    MIDDLE_CHUNK_MAPPED = 1
-    NEEDS_COMPACTING = 2
-    PAGE_STALE = 3
-    PAGE_CLAIMED = 4                    # by reclaim, or by who isolated the page
-    PAGE_FREED = 5                      # headless: freed while claimed; reclaim releases it
     LOOKUP_TURNS = 256
 
 

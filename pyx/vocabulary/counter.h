@@ -1,0 +1,38 @@
+/* What each task counts. */
+#ifndef Z3F_VOCABULARY_COUNTER_H
+#define Z3F_VOCABULARY_COUNTER_H
+
+enum counter {
+    N_ALLOC,
+    N_ALLOC_HEADLESS,
+    N_ALLOC_FAILED,
+    N_FREE,
+    N_MAP,
+    N_VERIFIED,
+    N_VERIFIED_BYTES,
+    N_REWRITE,
+    N_HANDED_OVER,
+    N_COMPACT,
+    N_COMPACT_MOVED,
+    N_RELEASE,
+    N_RECLAIM,
+    N_RECLAIM_FAILED,
+    N_EVICT,
+    N_EVICT_FAILED,
+    N_SWAP_IN,
+    N_ISOLATE,
+    N_ISOLATE_REFUSED,
+    N_MIGRATE_ATTEMPT,
+    N_MIGRATED,
+    N_EAGAIN,
+    N_EBUSY,
+    N_ENOMEM,
+    N_PUTBACK,
+    N_FREED_WHILE_ISOLATED,
+    N_LONGEST_STREAK,
+    N_POOLS,
+    N_INJECTED,
+    NR_COUNTERS,
+};
+
+#endif
