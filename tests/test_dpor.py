@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from z3fold_stress._sim import Simulator
+from z3fold_stress._sim import Search, Simulator
 from z3fold_stress.designs import resolve
 from z3fold_stress.explore.world import World
 from z3fold_stress.inspection.lists import offset_in
@@ -425,17 +425,16 @@ class TestSearch:
     )
 
     def test_several_searches_in_turns(self) -> None:
-        """Each is kept under its number, and goes on where it was."""
+        """Each owns its tree, and goes on where it was."""
         with World(self.scenario, SOUND, races=False, every_access=True) as world:
             simulator = world.simulator
             done = {0: 0, 1: 0}
             left = dict.fromkeys(done, True)
+            searches = {slot: Search() for slot in done}
             while any(left.values()):
                 for slot, bound in ((0, -1), (1, 1)):
                     if left[slot]:
-                        simulator.begin(
-                            "dpor", 0, done[slot], bound, slot=slot, resume=done[slot] > 0
-                        )
+                        simulator.begin("dpor", 0, 0, bound, search=searches[slot])
                         left[slot] = simulator.explore(7, FOREVER) != "exhausted"
                         done[slot] = simulator.totals()["execution"]
         assert done[0] == math.factorial(6) // 8

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from z3fold_stress import _sim
 from z3fold_stress.designs import resolve
-from z3fold_stress.explore.explorer import Budget, Status, explore
+from z3fold_stress.explore.explorer import Budget, Status, explore, explore_world
+from z3fold_stress.explore.portfolio import Arm
 from z3fold_stress.explore.world import World
 from z3fold_stress.scenario import Op, Scenario, op
 from z3fold_stress.verdicts import Verdict
@@ -205,17 +207,64 @@ def test_two_searches_take_turns() -> None:
     """Put aside and taken up again, each sees all of its own, once."""
     done = {0: 0, 1: 0}
     left = {0, 1}
+    searches = [_sim.Search(), _sim.Search()]
     with world(sharing(3, 4)) as here:
         while left:
             for slot in sorted(left):
-                here.simulator.begin(
-                    "dfs", 0, done[slot], depth=slot + 1, slot=slot, resume=done[slot] > 0
-                )
+                here.simulator.begin("dfs", 0, depth=slot + 1, search=searches[slot])
                 stop = here.simulator.explore(5, FOREVER)
                 done[slot] = here.simulator.totals()["execution"]
                 if stop == "exhausted":
                     left.remove(slot)
     assert done == {slot: count((3, 4), by_preemptions, slot + 1) for slot in (0, 1)}
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor"])
+def test_any_number_of_searches_take_turns(strategy: str) -> None:
+    """Each owns its tree: none repeats or skips what is another's, however many there are."""
+    alone: list[int] = []
+    for bound in range(7):
+        with world(sharing(3, 4)) as here:
+            here.simulator.begin(strategy, 0, depth=bound)
+            assert here.simulator.explore(10**6, FOREVER) == "exhausted"
+            alone.append(here.simulator.totals()["execution"])
+    assert len(set(alone)) > 3
+    searches = [_sim.Search() for _ in range(21)]
+    done = [0] * len(searches)
+    left = set(range(len(searches)))
+    with world(sharing(3, 4)) as here:
+        while left:
+            for number in sorted(left):
+                bound = number % 7
+                here.simulator.begin(strategy, 0, depth=bound, search=searches[number])
+                if here.simulator.explore(5, FOREVER) == "exhausted":
+                    left.remove(number)
+                done[number] = here.simulator.totals()["execution"]
+    assert done == alone * 3
+
+
+def test_a_ninth_exhaustive_arm_has_a_tree_of_its_own() -> None:
+    """What nine arms claim is what each of them claims alone."""
+    arms = tuple(Arm("dfs", depth=bound) for bound in range(11))
+    with world(sharing(3, 3, 2)) as here:
+        tally = explore_world(here, arms, budget=Budget(executions=10**6))
+    assert tally.status is Status.COMPLETE
+    assert tally.by_arm == {
+        arm.name: count((3, 3, 2), by_preemptions, bound) for bound, arm in enumerate(arms)
+    }
+
+
+def test_a_search_is_bound_to_what_it_began_with() -> None:
+    search = _sim.Search()
+    with world(sharing(2, 2)) as here:
+        here.simulator.begin("dfs", 0, depth=1, search=search)
+        for strategy, depth in (("dfs", 2), ("dpor", 1)):
+            with pytest.raises(ValueError, match="another strategy or bound"):
+                here.simulator.begin(strategy, 0, depth=depth, search=search)
+        with pytest.raises(ValueError, match="only an exhaustive strategy"):
+            here.simulator.begin("random", 0, search=_sim.Search())
+    with world(sharing(2, 2)) as here, pytest.raises(ValueError, match="another simulator"):
+        here.simulator.begin("dfs", 0, depth=1, search=search)
 
 
 # The random walk.

@@ -24,6 +24,9 @@ def access_totals(memory: Any) -> dict[str, Any]: ...
 def coverage_forget() -> None: ...
 def coverage_total() -> int: ...
 
+class Search:
+    """An exhaustive search that may be put aside and taken up again: it owns its tree."""
+
 class Simulator:
     def __init__(
         self,
@@ -57,8 +60,8 @@ class Simulator:
         first: int = 0,
         depth: int = 3,
         delay_bound: int = -1,
-        slot: int = 0,
-        resume: bool = False,
+        search: Search | None = None,
+        record: int = 0,
     ) -> None: ...
     def explore(self, executions: int, nanoseconds: int) -> str: ...
     def totals(self) -> dict[str, Any]: ...

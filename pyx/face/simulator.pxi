@@ -74,6 +74,7 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
 
 cdef const instruction *sim_program[SIM_TASKS]
 cdef Simulator running_simulator = None
+cdef u64 nr_worlds = 0              # simulators that this process has had
 
 BUILD = BUILD_.decode()             # of the sources, as setup.py hashes them
 
@@ -124,6 +125,35 @@ cdef list choices_of(const sim_choice *taken, u32 n):
     return [(taken[i].task, taken[i].at, taken[i].decision, taken[i].to) for i in range(n)]
 
 
+cdef class Search:
+    """An exhaustive search that is put aside and taken up again: it owns its tree. It is bound to the
+    simulator, the strategy and the bounds that it began with."""
+
+    cdef void *tree
+    cdef const strategy_t *strategy
+    cdef u64 world, execution
+    cdef int depth, delay_bound
+
+    cdef int take_up(self, const strategy_t *strategy, int depth, int delay_bound) except -1:
+        if strategy.drop == NULL:
+            raise ValueError("only an exhaustive strategy has a search to take up again")
+        if self.strategy == NULL:
+            self.strategy = strategy
+            self.world = nr_worlds
+            self.depth = depth
+            self.delay_bound = delay_bound
+        elif self.world != nr_worlds:
+            raise ValueError("this search is of another simulator")
+        elif (self.strategy != strategy or self.depth != depth
+              or self.delay_bound != delay_bound):
+            raise ValueError("this search began with another strategy or bound")
+        return 0
+
+    def __dealloc__(self):
+        if self.tree != NULL:
+            self.strategy.drop(self.tree)
+
+
 cdef class Simulator:
     """A scenario in the sim world."""
 
@@ -135,12 +165,13 @@ cdef class Simulator:
     cdef bytearray contexts
     cdef dict faults
     cdef u32 deaths
+    cdef Search search                  # the one that is under way
 
     def __cinit__(self, dict geometry, dict config, bytes setup, list actors, bytes finish,
                   int fd=-1):
         """actors: (program, cpu, daemon, kworker: 0, 1 compaction, 2 release, mortal). fd: an
         empty memory file for the arena, where other processes are to map it too."""
-        global running_simulator
+        global running_simulator, nr_worlds
         if running_simulator is not None:
             raise RuntimeError("this process has a simulator already: close it first")
         self.nr = <u32>len(actors)
@@ -154,6 +185,7 @@ cdef class Simulator:
         if self.base == NULL:
             raise MemoryError("no memory for the arena")
         self.open = True
+        nr_worlds += 1
         running_simulator = self
         self.programs = [program for program, *_ in actors] + [setup, finish]
         self.format(geometry, config)
@@ -298,21 +330,32 @@ cdef class Simulator:
         sim.max_steps = max_steps
 
     def begin(self, str strategy, u64 seed, u64 first=0, int depth=3, int delay_bound=-1,
-              u32 slot=0, bint resume=False, int record=0):
+              Search search=None, int record=0):
         """Choose the strategy for the explore() calls that follow. An exhaustive one may be put
-        aside and taken up again (resume): its search is kept under the number `slot`."""
-        sim.strategy = strategy_named(strategy)
+        aside and taken up again: where `search` has begun already it goes on from where it was."""
+        cdef const strategy_t *chosen = strategy_named(strategy)
+        if search is None and chosen.drop != NULL:
+            search = Search()
+        if search is not None:
+            search.take_up(chosen, depth, delay_bound)
+        self.search = search
+        sim.strategy = chosen
         sim.seed = seed
-        sim.execution = first
         sim.depth = depth
         sim.delay_bound = delay_bound
-        sim.slot = slot
-        sim.resume = resume
-        sim.restarted = first
+        sim.search = NULL
+        sim.execution = first
+        if search is not None and search.tree != NULL:
+            sim.search = search.tree
+            sim.execution = search.execution
+        sim.restarted = sim.execution
         sim.share_done = 0
         sim.recording = record
         memset(&sim_totals, 0, sizeof(sim_totals))
         sim.strategy.prepare()
+        if search is not None:
+            search.tree = sim.search
+            search.execution = sim.execution
 
     def explore(self, u64 executions, u64 nanoseconds):
         """Run executions; returns why it stopped (enum stop)."""

@@ -41,7 +41,7 @@ struct node {
  * the undo log. */
 struct watched { u64 offset; u32 size; bool lock; };
 
-/* A search that is under way: several may be, in turns. */
+/* A search that is under way, of its owner (sim.search): any number may be, in turns. */
 struct search {
     struct node *nodes;
     u32 nr_nodes, max_nodes;

@@ -106,6 +106,7 @@ struct strategy {
     bool (*decide)(u32 what);           /* whether this fails, or the running task dies here */
     void (*executed)(u32 task);         /* its pending operation is being done; may be null */
     void (*end)(void);                  /* after each; may be null */
+    void (*drop)(void *search);         /* frees what prepare() left in sim.search; or null */
 };
 
 bool sim_decide_at_random(u32 what);
@@ -155,8 +156,8 @@ struct sim {
     /* parameters of strategies */
     u64 seed, execution;
     int depth;                  /* pct: d; dfs: preemption bound, -1: none */
-    u32 slot;                   /* dfs, dpor: which of several searches, taken in turns */
-    bool resume;                /* and whether it goes on where it was */
+    void *search;               /* dfs, dpor: the tree of the search; prepare() makes a new one
+                                   where there is none. Its owner drops it. */
     int delay_bound;            /* dfs: delays instead of preemptions; -1: off */
     bool strict;                /* a replay that cannot do what it is told ends */
     u32 unused;                 /* interventions of a replay that never came up */

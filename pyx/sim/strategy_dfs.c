@@ -8,24 +8,23 @@
 
 #include <stdlib.h>
 
-enum { TREES = 8 };
-
 struct node {
     u32 first;                          /* of its options, in `options` */
     u8 n;                               /* options that the bound allows */
     u8 at;                              /* the one that is taken */
 };
 
-/* A search that is under way: several may be, in turns. */
+/* A search that is under way, of its owner (sim.search): any number may be, in turns. */
 static struct tree {
     struct node *nodes;
     u32 nr_nodes, max_nodes;
     u8 *options;
     u32 nr_options, max_options;
     u32 promoted_then;
+    bool fresh;                         /* nothing was done since it began, or began anew */
     u64 restarted;
     double done;
-} trees[TREES], *tree;
+} *tree;
 
 static u32 depth, delays;
 static double share;
@@ -36,12 +35,17 @@ static void forget(void)
     tree->done = 0;
     tree->promoted_then = sim.nr_promoted;
     tree->restarted = sim.execution;
+    tree->fresh = true;
 }
 
 static void prepare(void)
 {
-    tree = &trees[sim.slot % TREES];
-    if (!sim.resume)
+    bool fresh = !sim.search;
+
+    if (fresh && !(sim.search = calloc(1, sizeof(*tree))))
+        abort();
+    tree = sim.search;
+    if (fresh)
         forget();
     sim.restarted = tree->restarted;
     sim.share_done = tree->done;
@@ -56,10 +60,11 @@ static bool begin(void)
     if (sim.nr_promoted != tree->promoted_then) {
         forget();
         sim.restarted = tree->restarted;
+    }
+    if (tree->fresh) {
+        tree->fresh = false;
         return true;
     }
-    if (sim.execution == tree->restarted)
-        return true;
     while (tree->nr_nodes) {
         last = &tree->nodes[tree->nr_nodes - 1];
         if (last->at + 1 < last->n)
@@ -159,6 +164,15 @@ static void end(void)
     sim.share_done = tree->done;
 }
 
+static void drop(void *search)
+{
+    struct tree *dropped = search;
+
+    free(dropped->nodes);
+    free(dropped->options);
+    free(dropped);
+}
+
 const struct strategy strategy_dfs = {
-    "dfs", prepare, begin, choose, decide, NULL, end,
+    "dfs", prepare, begin, choose, decide, NULL, end, drop,
 };

@@ -16,9 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEARCHES = 8, LOOKED_AT = 64 };
+enum { LOOKED_AT = 64 };
 
-static struct search searches[SEARCHES];
 struct search *search;
 
 static u32 depth, nr_executed;
@@ -42,13 +41,13 @@ static void forget(void)
 
 static void prepare(void)
 {
-    search = &searches[sim.slot % SEARCHES];
-    if (!sim.resume) {
-        search->nr_watched = 0;
-        search->more_watched = false;
-        memset(search->filter, 0, sizeof(search->filter));
+    bool fresh = !sim.search;
+
+    if (fresh && !(sim.search = calloc(1, sizeof(*search))))
+        abort();
+    search = sim.search;
+    if (fresh)
         forget();
-    }
     sim.restarted = search->restarted;
     sim.share_done = search->done;
 }
@@ -301,6 +300,16 @@ static void end(void)
     sim.share_done = search->done = share_done();
 }
 
+static void drop(void *dropped)
+{
+    struct search *s = dropped;
+
+    free(s->nodes);
+    free(s->events);
+    free(s->clocks);
+    free(s);
+}
+
 const struct strategy strategy_dpor = {
-    "dpor", prepare, begin, choose, decide, executed, end,
+    "dpor", prepare, begin, choose, decide, executed, end, drop,
 };

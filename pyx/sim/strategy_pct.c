@@ -75,5 +75,5 @@ static u32 choose(const u8 *enabled, u32 n, int running)
 }
 
 const struct strategy strategy_pct = {
-    "pct", prepare, begin, choose, sim_decide_at_random, NULL, NULL,
+    "pct", prepare, begin, choose, sim_decide_at_random, NULL, NULL, NULL,
 };

@@ -51,5 +51,5 @@ static void executed(u32 task)
 }
 
 const struct strategy strategy_pos = {
-    "pos", prepare, begin, choose, sim_decide_at_random, executed, NULL,
+    "pos", prepare, begin, choose, sim_decide_at_random, executed, NULL, NULL,
 };

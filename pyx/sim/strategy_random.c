@@ -17,5 +17,5 @@ bool sim_decide_at_random(u32 what)
 }
 
 const struct strategy strategy_random = {
-    "random", prepare, begin, NULL, sim_decide_at_random, NULL, NULL,
+    "random", prepare, begin, NULL, sim_decide_at_random, NULL, NULL, NULL,
 };

@@ -78,5 +78,5 @@ static void end(void)
 }
 
 const struct strategy strategy_replay = {
-    "replay", prepare, begin, choose, decide, NULL, end,
+    "replay", prepare, begin, choose, decide, NULL, end, NULL,
 };

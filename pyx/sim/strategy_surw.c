@@ -203,5 +203,5 @@ static void executed(u32 task)
 }
 
 const struct strategy strategy_surw = {
-    "surw", prepare, begin, choose, sim_decide_at_random, executed, NULL,
+    "surw", prepare, begin, choose, sim_decide_at_random, executed, NULL, NULL,
 };

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from z3fold_stress import _sim
 from z3fold_stress.designs import Design
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.portfolio import Arm, arms_of
@@ -111,7 +112,8 @@ class _Turn:
     next_execution: int = 0
     length: int = FIRST_SLICE
     done: bool = False
-    slot: int = 0
+    search: _sim.Search | None = None
+    """What an exhaustive arm has done, between its turns."""
     limited: int = 0
 
 
@@ -170,7 +172,7 @@ def explore_world(
         tally.status = Status.FOUND
         tally.found.append(Found(verdict, world.failed, Arm("setup"), 0, 0.0))
         return tally
-    turns = [_Turn(arm, slot=number) for number, arm in enumerate(arms)]
+    turns = [_Turn(arm, search=_sim.Search() if arm.exhaustive else None) for arm in arms]
     try:
         _take_turns(world, turns, tally, budget, seed, most, wanted, tell, began)
     except KeyboardInterrupt:
@@ -229,15 +231,13 @@ def _one_turn(
 ) -> None:
     simulator = world.simulator
     arm = turn.arm
-    resumed = arm.exhaustive and turn.next_execution
     simulator.begin(
         arm.strategy,
         seed,
         turn.next_execution,
         arm.depth,
         arm.delay_bound,
-        turn.slot,
-        bool(resumed),
+        turn.search,
     )
     before = tally.executions
     while length > tally.executions - before:
