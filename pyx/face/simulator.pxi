@@ -332,7 +332,10 @@ cdef class Simulator:
     def begin(self, str strategy, u64 seed, u64 first=0, int depth=3, int delay_bound=-1,
               Search search=None, int record=0):
         """Choose the strategy for the explore() calls that follow. An exhaustive one may be put
-        aside and taken up again: where `search` has begun already it goes on from where it was."""
+        aside and taken up again: where `search` has begun already it goes on from where it was.
+        One that samples makes execution `first` and those after it from the seed, the number and
+        the accesses that are points by then; profiling executions may come before, which leave
+        totals()["execution"] as it is."""
         cdef const strategy_t *chosen = strategy_named(strategy)
         if search is None and chosen.drop != NULL:
             search = Search()

@@ -94,8 +94,6 @@ static void one_execution(void)
 
     sim_execute();
     steps = sim.steps;
-    if (sim.choices > sim.longest && sim.ending != END_STEPS)
-        sim.longest = sim.choices;
     if (sim.ending == END_DONE)
         judge();
     sim.steps = steps;
@@ -126,6 +124,7 @@ int sim_explore(u64 executions, u64 nanoseconds)
         }
         sim.rng = sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1;
         sim.order_edge = 0;
+        sim.unnumbered = false;
         sim.hash = 0;
         trace_reset();
         races_begin();
@@ -137,7 +136,7 @@ int sim_explore(u64 executions, u64 nanoseconds)
         one_execution();
         if (sim.strategy->end)
             sim.strategy->end();
-        sim.execution++;
+        sim.execution += !sim.unnumbered;
         if (sim.ending == END_VERDICT || sim.order_edge) {
             why = STOP_FOUND;
             break;

@@ -455,7 +455,7 @@ int sim_start(void *arena, u64 arena_size, u64 window)
         sim.max_steps = 20000;
     if (fiber_stacks(sim.nr_tasks + 2))
         return -1;
-    surw_forget();
+    profile_forget();
     races_start(arena_size);
     lifetime_start();
     undo_mark();

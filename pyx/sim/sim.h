@@ -112,7 +112,11 @@ struct strategy {
 bool sim_decide_at_random(u32 what);
 extern const struct strategy strategy_random, strategy_pct, strategy_pos, strategy_surw,
     strategy_dfs, strategy_dpor, strategy_replay;
-void surw_forget(void);         /* its profile: another world begins */
+
+/* profile.c */
+struct profile { u64 seed; u32 world, nr_promoted, done; };
+bool profile_begin(struct profile *p, u32 least, bool *fresh);
+void profile_forget(void);              /* another world begins */
 
 struct sim {
     /* hot */
@@ -163,7 +167,8 @@ struct sim {
     u32 unused;                 /* interventions of a replay that never came up */
     u64 restarted;              /* dfs, dpor: the execution from which the count goes */
     double share_done;          /* dfs, dpor: of the tree, 0 to 1 */
-    u64 longest;                /* steps with a choice of the longest execution so far */
+    bool unnumbered;            /* a profiling execution: no number is used up */
+    u64 longest;                /* pct: k, the most choices of a profiling execution */
     /* what was chosen */
     struct sim_choice *taken;
     u32 nr_taken, max_taken;

@@ -13,8 +13,7 @@
  * half of the tasks must touch it, and locks are none.
  *
  * Departs from the paper: the profile is the most that was seen in several executions, which
- * go at random: the first, those that a power of eight numbers, and the one after accesses
- * were promoted to points. Where all that could go on waits at an interesting event the
+ * go at random (profile.c). Where all that could go on waits at an interesting event the
  * intended task is one of these from then on; and when a task yields or spins it is drawn
  * anew, with all priorities. */
 #include "sim.h"
@@ -30,7 +29,7 @@ enum {
 static struct object {
     u64 word;
     u32 total;                          /* the sum of `most` */
-    u32 profile;                        /* the one that `now` is of */
+    u32 seen_in;                        /* the profiling execution that `now` is of */
     u16 tasks;                          /* that touch it */
     bool written;
     u16 most[SIM_TASKS];                /* operations of each task, in one execution */
@@ -38,8 +37,7 @@ static struct object {
 } object[ROOM], *known[MOST];
 static u32 nr_known;
 
-static u64 runs;
-static u32 profile, promoted_then;
+static struct profile profile;
 static bool profiling;
 
 static const struct object *interesting;        /* null: nothing is */
@@ -47,12 +45,11 @@ static u32 left[SIM_TASKS];                     /* interesting events of each ta
 static u32 intended;
 static u64 priority[SIM_TASKS];
 
-void surw_forget(void)
+static void forget(void)
 {
     for (u32 i = 0; i < nr_known; i++)
         memset(known[i], 0, sizeof(*known[i]));
-    nr_known = profile = 0;
-    runs = 0;
+    nr_known = 0;
 }
 
 static struct object *object_of(u64 word)
@@ -75,9 +72,9 @@ static void count(const struct sim_task *t)
 
     if (!o)
         return;
-    if (o->profile != profile) {
+    if (o->seen_in != profile.done) {
         memset(o->now, 0, sizeof(o->now));
-        o->profile = profile;
+        o->seen_in = profile.done;
     }
     o->written |= t->writes;
     if (o->now[t->index] == UINT16_MAX || ++o->now[t->index] <= o->most[t->index])
@@ -111,12 +108,11 @@ static void prepare(void) { }
 
 static bool begin(void)
 {
-    /* Powers of eight: one bit, at a place that three divides. */
-    profiling = (runs & (runs - 1)) == 0 && (runs & ~0x1249249249249248ull) == 0;
-    profiling |= promoted_then != sim.nr_promoted;
-    promoted_then = sim.nr_promoted;
-    profile += profiling;
-    runs++;
+    bool fresh;
+
+    profiling = profile_begin(&profile, 1, &fresh);
+    if (fresh)
+        forget();
     intended = NOBODY;
     interesting = profiling ? NULL : draw_object();
     for (u32 i = 0; i < sim.nr_tasks; i++) {

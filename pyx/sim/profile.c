@@ -1,0 +1,35 @@
+/* Profiling executions: what a strategy has to know of a program before it can draw, measured in
+ * executions that have no number of their own.
+ *
+ * Owns which executions those are. They follow from the seed and from the accesses that are
+ * points, so that execution N is the same whichever execution was done before it: how many there
+ * are follows from N alone, and when more accesses become points all of them are done again. They
+ * are judged and counted as any execution is. Never knows what is measured. */
+#include "sim.h"
+
+static u32 worlds;
+
+void profile_forget(void)
+{
+    worlds++;
+}
+
+/* One more each time that the number doubles: what is rare comes to be known in a long search. */
+static u32 enough(u32 least)
+{
+    return least + 63 - (u32)__builtin_clzll(sim.execution + 1);
+}
+
+/* Whether the execution that begins is a profiling one; `fresh`: what was measured is void. */
+bool profile_begin(struct profile *p, u32 least, bool *fresh)
+{
+    *fresh = p->world != worlds || p->seed != sim.seed || p->nr_promoted != sim.nr_promoted;
+    if (*fresh)
+        *p = (struct profile){ .world = worlds, .seed = sim.seed, .nr_promoted = sim.nr_promoted };
+    if (p->done >= enough(least))
+        return false;
+    sim.unnumbered = true;
+    sim.rng = sim_mix(sim.seed ^ sim_mix(~(u64)p->done)) | 1;
+    p->done++;
+    return true;
+}
