@@ -366,6 +366,8 @@ cdef class Simulator:
         self.bind_world()
         with nogil:
             why = sim_explore(executions, nanoseconds)
+        if self.search is not None:
+            self.search.execution = sim.execution
         return STOP_NAMES[why]
 
     def totals(self):
