@@ -633,11 +633,13 @@ def test_eleventh_attempt() -> None:
         other.call(Call.CALL_LOCK_HEADER, 0, page)
         assert pool.migrate_pages([], putback=False).result == 1
         assert arena.judgements() == []
+        assert pool.migrate_pages([], passes=1, putback=False).result == 1
+        assert arena.judgements() == [], "another call may try it again"
         with pytest.raises(VerdictError) as caught:
-            pool.migrate_pages([], passes=1, putback=False)
+            arena.call(Call.CALL_MIGRATE_PAGES, pool.offset, 1 | 8, 11)
         (judgement,) = caught.value.judgements
         assert judgement.verdict is Verdict.EAGAIN_CONTRACT
-        assert "attempt number 11" in judgement.text
+        assert "attempt number 11 of one migrate_pages" in judgement.text
 
 
 def test_page_that_somebody_else_isolated() -> None:

@@ -141,7 +141,8 @@ class Layout:
 
     def maps(self, task: dict[str, Any]) -> list[tuple[int, int, int]]:
         """What a task has mapped: handle, page and address, as offsets."""
-        return list(_MAP.iter_unpack(task["maps"]))[: task["nr_maps"]]
+        maps = list(_MAP.iter_unpack(task["maps"]))[: task["nr_maps"]]
+        return [(handle, page, address) for handle, page, address, _ in maps]
 
     def lockstats(self, task: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         """By lock class: acquired, contended, wait ticks, longest, held samples, ticks, longest."""

@@ -132,6 +132,7 @@ cdef void format_arena(char *base, const geometry_t *geometry, const config_t *c
         t.isolated.next = t.isolated.prev = <u64>(<char *>&t.isolated - base)
         t.failed.next = t.failed.prev = <u64>(<char *>&t.failed - base)
         t.single.next = t.single.prev = <u64>(<char *>&t.single - base)
+        t.batch.next = t.batch.prev = <u64>(<char *>&t.batch - base)
         t.aside.next = t.aside.prev = <u64>(<char *>&t.aside - base)
     # Free lists are last in, first out; the first frame to go out is number 0.
     for i in range(h.geometry.frames):

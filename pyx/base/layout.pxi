@@ -6,7 +6,7 @@
 # struct here raises LAYOUT_VERSION: an arena or a dump of another version is refused.
 
 cdef enum:
-    LAYOUT_VERSION = 2
+    LAYOUT_VERSION = 3
 
 cdef u64 ARENA_MAGIC = 0x7a33666f6c647331       # "z3folds1"
 
@@ -15,7 +15,7 @@ cdef struct list_head:
     u64 prev
 
 cdef struct work_struct:                # 32 bytes, embedded in the header as in the kernel
-    u64 data                            # bit 0 PENDING; from bit 8 the CPU it was queued on
+    u64 data                            # bit 0 PENDING; from bit 8 the CPU, from 32 its number
     list_head entry
     u64 func                            # a WORK_* number: processes share no addresses
 
@@ -26,7 +26,9 @@ cdef struct workqueue_t:                # ordered: one item at a time, first in 
     u64 running                         # the item that runs now, or 0
     u32 running_task
     u32 worker                          # task that serves this queue; 0: whoever flushes
-    i64 queued
+    i64 queued                          # items ever; an item's number is what it was then
+    i64 finished                        # of those, run to the end or cancelled
+    i64 started                         # number of the item that was started last
     u64 padding
 
 cdef struct z3fold_header:              # in the first chunks of each non-headless page
@@ -64,7 +66,8 @@ cdef struct page_t "z3f_page":                     # struct page: lives apart, i
     list_head lru                       # the pool's LRU, or the list of who isolated it
     u32 state                           # FRAME_*
     u32 next_free
-    u32 tries                           # of whoever isolated it: migration attempts so far
+    u16 tries                           # of whoever isolated it: migration attempts so far
+    u16 tries_of_call                   # of those, by the migrate_pages that runs now
     u32 isolated_by                     # and its task
 
 cdef struct pool_t:
@@ -108,6 +111,7 @@ cdef struct map_t:
     u64 handle
     u64 page
     u64 address
+    u64 object                          # its number + 1; 0: the caller knows the handle only
 
 cdef struct lockstat_t:
     u64 acquired
@@ -143,15 +147,17 @@ cdef struct task_t "z3f_task":
     u32 waits_class
     u32 refused                         # Refusal of the last isolate that said no
     u32 mcs_used                        # a bit a node
-    u32 padding
+    u32 refuses_evictions               # a probe: every eviction fails
     u64 ring_head
     list_head isolated                  # pages this task has isolated
     list_head failed                    # of those, what a second attempt will try again
     list_head single                    # of those, the one it tries now
+    list_head batch                     # what a program's migrate_pages is about
     list_head aside                     # free frames an offliner keeps out of use
     u64 before_slots                    # what the -EAGAIN contract saw before an attempt
     u64 before_pool
     u64 before_mapping
+    u64 moved_to                        # the page that its last migration made
     op_t ops[MAX_DEPTH]
     held_t held[MAX_HELD]
     mcs_node_t mcs[MAX_HELD]
@@ -172,7 +178,8 @@ cdef struct object_t:                   # what the caller of the allocator knows
     u32 owner                           # task that allocated it, or took it over
     u64 swap                            # swap slot + 1
     u64 last_page                       # where a program saw it last
-    u64 padding[2]
+    u64 pool                            # where it was allocated last
+    u64 padding
 
 cdef struct verdict_t:
     u32 kind

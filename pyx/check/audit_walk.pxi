@@ -133,6 +133,10 @@ cdef void walk_queue(audit_t *a, pool_t *pool, workqueue_t *wq) noexcept nogil:
             return
         at_ = next_entry(a, at_, offset_of(&wq.items), &steps,
                          "work queue: 0x%llx says next 0x%llx, which says prev 0x%llx")
+    if wq.finished + <i64>(steps - 1 if steps else 0) != wq.queued:
+        find(a, 10, V_INVARIANT, 0, 0,
+             "of %lld work items %lld are finished or cancelled, and %lld wait",
+             wq.queued, wq.finished, steps - 1 if steps else 0)
     if wq.running != 0:
         find(a, 10, V_INVARIANT, page_of_address(wq.running), 0,
              "work 0x%llx is marked as running, and nobody runs it", wq.running)

@@ -2,8 +2,8 @@
 #
 # A migrate that says -EAGAIN (or -EBUSY) has changed nothing that is the migration's to
 # change: the page is isolated and movable, its header has the same slots and pool, each
-# live slot still names it, and the new page is untouched. A page is tried at most ten times,
-# and putback never follows success. That a retry succeeds once the contention is gone is
+# live slot still names it, and the new page is untouched. One call of migrate_pages tries a
+# page at most ten times, and putback never follows success. That a retry succeeds once the contention is gone is
 # asked at quiet points (check/probe.pxi).
 
 cdef enum:
@@ -24,8 +24,9 @@ cdef void before_attempt(page_t *page, page_t *newpage) noexcept nogil:
     if page.isolated_by != me:
         contract_broken(page, "task %llu migrates a page that task %llu isolated",
                         me, page.isolated_by)
-    if page.tries >= MAX_TRIES:
-        contract_broken(page, "attempt number %llu: ten are allowed in all", page.tries + 1)
+    if page.tries_of_call >= MAX_TRIES:
+        contract_broken(page, "attempt number %llu of one migrate_pages: ten are allowed",
+                        page.tries_of_call + 1)
     if newpage.private != 0 or newpage.mapping != 0:
         contract_broken(page, "the target page is not a fresh one: private 0x%llx",
                         newpage.private)

@@ -82,14 +82,13 @@ cdef bint swap_has_room() noexcept nogil:
 
 cdef void probe_reclaim(pool_t *pool) noexcept nogil:
     """Reclaim once with evictions that fail, once for real."""
-    global refuse_evictions
     cdef int result
     if pool.evicts != EVICTS_BY_TABLE or list_empty(&pool.lru) or not swap_has_room():
         return
     op_enter(OP_RECLAIM, 0, 0)
-    refuse_evictions = True
+    current.refuses_evictions = 1
     result = z3fold_reclaim_page(pool, 3)
-    refuse_evictions = False
+    current.refuses_evictions = 0
     if result != -EAGAIN:
         verdict(V_INVARIANT, "probe_reclaim", 0, 0, 0,
                 "every eviction failed, and reclaim says %lld", result)

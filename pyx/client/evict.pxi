@@ -2,9 +2,6 @@
 # look it up, write the payload to the swap area, free the handle unless its owner does.
 
 
-cdef bint refuse_evictions = False      # this process lets every eviction fail
-
-
 cdef u64 peek_object_id(u64 address) noexcept nogil:
     """The owner may be writing the payload at this moment: the number is only a guess, and is
     checked with a reference to the object taken."""
@@ -73,7 +70,7 @@ cdef int client_evict(pool_t *pool, u64 handle) noexcept nogil:
     cdef int result
     op_enter(OP_EVICT, handle, 0)
     id = read_object_id(pool, handle)
-    if refuse_evictions or should_fail(FAIL_EVICT):
+    if current.refuses_evictions or should_fail(FAIL_EVICT):
         result = -EIO
     elif id < 0:
         result = 0

@@ -76,12 +76,14 @@ cdef inline char *swap_page(u64 slot) noexcept nogil:
     return A + H.swap + (slot - 1) * PAGE_SIZE
 
 
-cdef inline u64 client_map(pool_t *pool, u64 handle) noexcept nogil:
-    """Map inside the bracket, and note it where a recovery finds it."""
+cdef inline u64 client_map(pool_t *pool, u64 handle, u64 object_=0) noexcept nogil:
+    """Map inside the bracket, and note it where a recovery finds it, with the object (its number
+    + 1) that a program will ask for."""
     cdef u64 address
     cdef map_t *m = &current.maps[current.nr_maps & (MAX_MAPS - 1)]
     op_enter(OP_MAP, handle, 0)
     address = z3fold_map(pool, handle)
+    m.object = object_
     m.handle = handle
     m.page = page_of_address(address)
     m.address = address
@@ -110,6 +112,7 @@ cdef inline void client_unmap(pool_t *pool, u64 handle) noexcept nogil:
 cdef inline int client_alloc(pool_t *pool, object_t *o, u32 size, int gfp) noexcept nogil:
     """Allocate for a claimed object; its handle is in the table before the bracket ends."""
     cdef int result
+    write_once64(&o.pool, offset_of(pool))
     op_enter(OP_ALLOC, size, object_id(o))
     if gfp == GFP_ATOMIC:
         preempt_disable()

@@ -43,7 +43,7 @@ def fields():
             "generation": (at0(&p.generation), "I"), "mapping": (at0(&p.mapping), "Q"),
             "lru_next": (at0(&p.lru.next), "Q"), "lru_prev": (at0(&p.lru.prev), "Q"),
             "state": (at0(&p.state), "I"), "next_free": (at0(&p.next_free), "I"),
-            "tries": (at0(&p.tries), "I"), "isolated_by": (at0(&p.isolated_by), "I"),
+            "tries": (at0(&p.tries), "H"), "isolated_by": (at0(&p.isolated_by), "I"),
         }),
         "pool": (sizeof(pool_t), {
             "lock": (at0(&pool.lock), "I"), "state": (at0(&pool.state), "I"),
@@ -123,7 +123,7 @@ def fields():
 
 # struct-module formats of the records that a task keeps in arrays, and the events.
 RECORDS = {
-    "op": "IIQQ", "held": "QBBBBI", "map": "QQQ", "lockstat": "7Q", "event": "QHhIQQ",
+    "op": "IIQQ", "held": "QBBBBI", "map": "QQQQ", "lockstat": "7Q", "event": "QHhIQQ",
 }
 LIMITS = {
     "tasks": MAX_TASKS, "cpus": MAX_CPUS, "pools": MAX_POOLS, "depth": MAX_DEPTH,

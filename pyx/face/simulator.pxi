@@ -281,7 +281,7 @@ cdef class Simulator:
         self.bind_world()
         design = D
         sim.max_steps = max_steps
-        z3fold_create_pool(EVICTS_BY_TABLE, &pool)
+        z3fold_create_pool(0, EVICTS_BY_TABLE, &pool)
         view_D = 0
         for number, value in words.items():
             scratch_word(number)[0] = <u64>(value & 0xffffffffffffffff)

@@ -103,6 +103,7 @@ cdef int unmap_and_move(page_t *page, bint force, migrate_control *c) noexcept n
     if result == -EAGAIN:
         count(N_EAGAIN)
         page.tries += 1
+        page.tries_of_call += 1
         if page.tries > counter(N_LONGEST_STREAK)[0]:
             counter(N_LONGEST_STREAK)[0] = page.tries
     elif c.keep_failed:
@@ -188,6 +189,10 @@ cdef int migrate_twice(list_head *pages, migrate_control *c) noexcept nogil:
 cdef int migrate_pages(list_head *pages, migrate_control *c) noexcept nogil:
     """Number of pages that did not move, or -ENOMEM. The caller puts back what is left on
     the list: pages still in retry, and after -ENOMEM all others."""
+    cdef u64 link = pages.next
+    while link != offset_of(pages):
+        lru_page(link).tries_of_call = 0        # a caller may come again with what was left
+        link = lru_page(link).lru.next
     if c.keep_failed:
         return migrate_twice(pages, c)
     return run_passes(pages, c, 0, c.passes)

@@ -87,6 +87,7 @@ cdef bint isolate_movable_page(page_t *page) noexcept nogil:
         why = REFUSED_ISOLATED
     elif isolate_callback(page):
         page.tries = 0
+        page.tries_of_call = 0
         page.isolated_by = me
         SetPageIsolated(page)
         unlock_page(page)

@@ -49,6 +49,7 @@ cdef page_t *alloc_page(int gfp, int fault) noexcept nogil:
     page.private = 0
     write_once64(&page.mapping, 0)      # scanners look at it without a lock
     page.tries = 0
+    page.tries_of_call = 0
     page.isolated_by = 0
     init_list_head(&page.lru)
     store_release32(&page.refcount, 1)

@@ -94,7 +94,7 @@ cdef void perform_allocator(call_t *c) noexcept nogil:
                 c.result = 1
     elif c.call == CALL_CREATE_POOL:
         op_enter(OP_CREATE_POOL, 0, 0)
-        c.result = z3fold_create_pool(<u32>c.a, &pool)
+        c.result = z3fold_create_pool(-1, <u32>c.a, &pool)
         c.b = offset_of(pool)
         op_leave()
     elif c.call == CALL_DESTROY_POOL:
@@ -104,18 +104,25 @@ cdef void perform_allocator(call_t *c) noexcept nogil:
 
 
 cdef void free_all_objects(pool_t *pool) noexcept nogil:
-    """The end of a run: every object is given back."""
+    """The end of a run: every object of the pool is given back."""
     cdef u32 i
+    cdef object_t *o
     for i in range(H.geometry.objects):
-        if object_at(i).state != OBJECT_EMPTY and (claim_object(object_at(i))
-                                                   or claim_dying(object_at(i))):
-            free_claimed_object(pool, object_at(i))
+        o = object_at(i)
+        if (read_once32(&o.state) == OBJECT_EMPTY or read_once64(&o.pool) != offset_of(pool)
+                or not (claim_object(o) or claim_dying(o))):
+            continue
+        if o.state == OBJECT_EMPTY:     # its owner was quicker
+            release_object(o)
+        else:
+            free_claimed_object(pool_at(o.pool), o)
 
 
 cdef int migrate_one(page_t *page, migrate_control *c) noexcept nogil:
     """A single attempt on an isolated page of ours; on failure it stays isolated."""
     cdef int result
     c.keep_failed = True
+    page.tries_of_call = 0
     result = unmap_and_move(page, False, c)
     move_all(&current.failed, &current.isolated)
     return result

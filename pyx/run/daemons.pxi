@@ -79,7 +79,7 @@ cdef void churn_pool() noexcept nogil:
     cdef u64[CHURNED_OBJECTS] handles
     cdef pool_t *pool = NULL
     cdef u32 i, n = 1 + random_below(current, CHURNED_OBJECTS)
-    if z3fold_create_pool(0, &pool) != 0:
+    if z3fold_create_pool(-1, 0, &pool) != 0:
         return
     for i in range(n):
         if z3fold_alloc(pool, 1 + random_below(current, PAGE_SIZE), GFP_KERNEL, &handles[i]) != 0:

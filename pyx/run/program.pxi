@@ -25,12 +25,14 @@ cdef inline u64 *scratch_word(i64 number) noexcept nogil:
     return &H.scratch[SCRATCH_STRIDE / sizeof(u64) * (number & (NR_SCRATCH - 1))]
 
 
-cdef map_t *my_map(u64 handle) noexcept nogil:
-    """This task's map of an object; null when it has none."""
+cdef map_t *my_map(object_t *o) noexcept nogil:
+    """This task's map of an object; null when it has none. Its own note of it is all that it may
+    look at: without a map it has no reference, and the rest of the object is others' to change."""
     cdef u32 i = current.nr_maps
+    cdef u64 number = object_id(o) + 1
     while i:
         i -= 1
-        if current.maps[i].handle == handle:
+        if current.maps[i].object == number:
             return &current.maps[i]
     return NULL
 
@@ -67,61 +69,64 @@ cdef void fill_named(pool_t *pool, object_t *o) noexcept nogil:
     release_object(o)
 
 
-cdef void map_named(pool_t *pool, object_t *o) noexcept nogil:
-    """Holds a reference to the object until the unmap, as a load of zswap does."""
+cdef map_t *map_named(pool_t *pool, object_t *o) noexcept nogil:
+    """Holds a reference to the object until the unmap, as a load of zswap does. Null: it is not
+    there, or this task has it mapped already."""
     if not get_object(o):
-        return
-    if o.state != OBJECT_LIVE or client_map(pool, o.handle) == 0:
-        put_object(pool, o)
+        return NULL
+    if o.state == OBJECT_LIVE and client_map(pool, o.handle, object_id(o) + 1) != 0:
+        return my_map(o)
+    put_object(pool, o)
+    return NULL
 
 
 cdef void check_named(object_t *o) noexcept nogil:
-    cdef map_t *m = my_map(o.handle) if current.nr_maps else NULL
-    if m != NULL and m.address and o.version != 0:
+    cdef map_t *m = my_map(o)
+    if m != NULL and o.version != 0:
         check_object(o, m.address, "check")
 
 
 cdef void unmap_named(pool_t *pool, object_t *o) noexcept nogil:
-    if current.nr_maps == 0 or my_map(o.handle) == NULL:
+    if my_map(o) == NULL:
         return
     client_unmap(pool, o.handle)
     put_object(pool, o)
 
 
-cdef void write_named(pool_t *pool, object_t *o) noexcept nogil:
+cdef void write_mapped(object_t *o, map_t *m) noexcept nogil:
     """A new version, written where others may be reading: ordering that is the program's duty."""
-    cdef map_t *m
-    cdef u32 version, operation
-    map_named(pool, o)
-    m = my_map(o.handle) if current.nr_maps else NULL
-    if m == NULL:
-        return
-    version = fetch_add32(&o.version, 1) + 1
-    operation = history_invoke(object_id(o), True, version)
+    cdef u32 version = fetch_add32(&o.version, 1) + 1
+    cdef u32 operation = history_invoke(object_id(o), True, version)
     fill_pattern(m.address, object_id(o), me, o.size, version)
     history_respond(operation, version)
-    unmap_named(pool, o)
 
 
-cdef void read_named(pool_t *pool, object_t *o) noexcept nogil:
+cdef void read_mapped(object_t *o, map_t *m) noexcept nogil:
     """Which version is there? One that is none, or a mix of two, is corruption."""
-    cdef map_t *m
-    cdef u32 operation, version
-    map_named(pool, o)
-    m = my_map(o.handle) if current.nr_maps else NULL
+    cdef u32 operation, version = read_once32(&o.version)
+    if version == 0:
+        return
+    operation = history_invoke(object_id(o), False, 0)
+    while version and verify_pattern(<char *>at(m.address), object_id(o), o.size, version) >= 0:
+        version -= 1
+    if version == 0:
+        verdict(V_CORRUPTION, "read", m.page, o.handle, 0,
+                "object %llu holds no version that was written", object_id(o))
+    history_respond(operation, version)
+
+
+cdef void access_named(pool_t *pool, object_t *o, bint write) noexcept nogil:
+    """Map, write or read, unmap; through the map that this task has, where it has one."""
+    cdef map_t *own = my_map(o)
+    cdef map_t *m = own if own != NULL else map_named(pool, o)
     if m == NULL:
         return
-    version = read_once32(&o.version)
-    if version:
-        operation = history_invoke(object_id(o), False, 0)
-        while version and verify_pattern(<char *>at(m.address), object_id(o), o.size,
-                                         version) >= 0:
-            version -= 1
-        if version == 0:
-            verdict(V_CORRUPTION, "read", m.page, o.handle, 0,
-                    "object %llu holds no version that was written", object_id(o))
-        history_respond(operation, version)
-    unmap_named(pool, o)
+    if write:
+        write_mapped(o, m)
+    else:
+        read_mapped(o, m)
+    if own == NULL:
+        unmap_named(pool, o)
 
 
 cdef void run_or_wait(workqueue_t *wq) noexcept nogil:
@@ -149,7 +154,7 @@ cdef void run_allocator_code(const instruction *i) noexcept nogil:
     cdef object_t *o = object_at(<u32>i.a)
     if i.code == CODE_CREATE_POOL:
         op_enter(OP_CREATE_POOL, 0, 0)
-        z3fold_create_pool(EVICTS_BY_TABLE if i.a else 0, &pool)
+        z3fold_create_pool(i.pool, EVICTS_BY_TABLE if i.a else 0, &pool)
         op_leave()
         return
     if i.code == CODE_COMPACT_WORK:
@@ -174,9 +179,9 @@ cdef void run_allocator_code(const instruction *i) noexcept nogil:
     elif i.code == CODE_UNMAP:
         unmap_named(pool, o)
     elif i.code == CODE_WRITE:
-        write_named(pool, o)
+        access_named(pool, o, True)
     elif i.code == CODE_READ:
-        read_named(pool, o)
+        access_named(pool, o, False)
     elif i.code == CODE_RECLAIM:
         op_enter(OP_RECLAIM, i.a, 0)
         z3fold_reclaim_page(pool, <u32>i.a)
@@ -223,9 +228,13 @@ cdef void migrate_named(const instruction *i, page_t *page) noexcept nogil:
     c.passes = <u32>i.b
     if not isolate_movable_page(page):
         return
-    migrate_pages(&current.isolated, &c)
-    if not i.flags & FLAG_NO_PUTBACK:
-        putback_movable_pages(&current.isolated)
+    list_del(&page.lru)                 # this one: others may have been isolated, and tried, before
+    list_add_tail(&page.lru, &current.batch)
+    migrate_pages(&current.batch, &c)
+    if i.flags & FLAG_NO_PUTBACK:
+        move_all(&current.batch, &current.isolated)
+    else:
+        putback_movable_pages(&current.batch)
 
 
 cdef bint isolated_by_me(page_t *page) noexcept nogil:

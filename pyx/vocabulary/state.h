@@ -54,7 +54,8 @@ enum {
     BUDDY_SHIFT = 2,
     PG_ISOLATED = 1,                    /* of a page's flags */
     WORK_PENDING = 1,
-    WORK_CPU_SHIFT = 8,
+    WORK_CPU_SHIFT = 8,                 /* 8 bits */
+    WORK_NUMBER_SHIFT = 32,
     WORK_COMPACT = 1,
     WORK_RELEASE = 2,
     GFP_ATOMIC = 0,

@@ -24,23 +24,27 @@ cdef inline bint geometry_fits() noexcept nogil:
     return ZHDR_CHUNKS * CHUNK_SIZE >= <int>sizeof(z3fold_header) and NCHUNKS >= 1
 
 
-cdef pool_t *free_pool() noexcept nogil:
+cdef pool_t *free_pool(i32 number) noexcept nogil:
+    """The pool of this number, or (-1) any, if it is free."""
     cdef u32 i
     for i in range(MAX_POOLS):
+        if number >= 0 and i != <u32>number:
+            continue
         if cas32(&pool_number(i).state, POOL_NONE, POOL_DESTROYING):
             pool_number(i).id = i
             return pool_number(i)
     return NULL
 
 
-cdef int z3fold_create_pool(u32 evicts, pool_t **created) noexcept nogil:
-    """0, -EINVAL for a geometry that cannot work, -ENOMEM; unwinds in reverse."""
+cdef int z3fold_create_pool(i32 number, u32 evicts, pool_t **created) noexcept nogil:
+    """0, -EINVAL for a geometry that cannot work, -ENOMEM; unwinds in reverse. number: which,
+    where a program names its pools; -1: any that is free."""
     cdef pool_t *pool
     cdef u32 cpu
     cdef int i
     if not geometry_fits() and sound(ALLOC_THRESHOLD_UNDERFLOW):
         return -EINVAL
-    pool = free_pool()
+    pool = free_pool(number)
     if pool == NULL:
         return -ENOMEM
     pool.cache = not should_fail(FAIL_CREATE)

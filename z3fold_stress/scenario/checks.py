@@ -24,6 +24,8 @@ __all__ = ["MOST_ACTORS", "MOST_OBJECTS", "MOST_REGISTERS", "check_programs"]
 
 MOST_ACTORS = 100
 MOST_OBJECTS = 256
+MOST_MAPPED = _live.LIMITS["maps"] - 2
+"""Objects that an actor has mapped at once: an eviction that it does maps two more."""
 MOST_REGISTERS = 8
 """NR_REGISTERS of pyx/run/program.pxi."""
 
@@ -223,6 +225,11 @@ def _after(place: Place, state: _State) -> _State:
     """The state after an operation; refuses one that cannot do anything in ``state``."""
     op = place.op
     if op.name == "map":
+        if len(state.mapped | {op.named["obj"]}) > MOST_MAPPED:
+            raise ScenarioError(
+                f"{place}: {op.named['obj']!r} is one map too many: an actor has at most "
+                f"{MOST_MAPPED} objects mapped at once; op.unmap one before"
+            )
         return _State(state.mapped | {op.named["obj"]}, state.isolated)
     if op.name in ("check", "unmap"):
         name = op.named["obj"]
