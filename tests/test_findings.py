@@ -567,14 +567,14 @@ def test_broken_contract_is_a_finding() -> None:
         name="eleven",
         setup=[op.alloc("a", 600, fill=True)],
         actors={
-            "engine": [op.isolate(op.page_of("a")), op.repeat(11, [op.migrate(op.page_of("a"))])],
+            "engine": [op.migrate_pages(op.page_of("a"), passes=11, sync=False)],
             "holder": [op.lock_header(op.frame(0)), op.wait_until("over", 1)],
         },
         finish=[],
         deadlock_ok=True,
     )
     finding, _ = find_in(scenario, "eagain-contract")
-    assert finding.text.startswith("attempt number 11: ten are allowed")
+    assert finding.text.startswith("attempt number 11 of one migrate_pages: ten are allowed")
     assert replay(finding).result is Result.IDENTICAL
 
 

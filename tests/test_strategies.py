@@ -579,7 +579,7 @@ def test_an_execution_follows_from_its_seed_and_number_and_the_points(strategy: 
     def after(warm: str, number: int) -> tuple[Any, int]:
         with World(ALLOCATOR, SOUND) as here:
             here.simulator.begin(warm, 9)
-            here.simulator.explore(3000, FOREVER)
+            here.simulator.explore(12_000, FOREVER)
             before = here.simulator.totals()["promoted"]
             outcome = execution(here, strategy, number, seed=5)
             assert here.simulator.totals()["promoted"] == before, "no more were found"
