@@ -17,10 +17,9 @@ import pytest
 from lost_update import finding, lost_update, schedule
 
 from z3fold_stress.findings import database, store
-from z3fold_stress.findings.entry import Entry, entry_of, soak_signature
+from z3fold_stress.findings.entry import Entry, entry_of
 from z3fold_stress.findings.size import Size, size_of
 from z3fold_stress.findings.store import DAY, Store, StoreError
-from z3fold_stress.judgement import Judgement
 from z3fold_stress.verdicts import Verdict
 
 
@@ -127,13 +126,9 @@ def test_last_seen_comes_first(path: Path) -> None:
 # soaks
 
 
-def judgement(text: str, verdict: Verdict = Verdict.LEAK) -> Judgement:
-    return Judgement(verdict, text, "end of the run", 0, "")
-
-
 def soak_entry(text: str) -> Entry:
     return Entry(
-        signature=soak_signature(judgement(text)),
+        signature="50a4",
         verdict="leak",
         text=text,
         design="sound",
@@ -141,15 +136,8 @@ def soak_entry(text: str) -> Entry:
         replays=False,
         size=Size(0, 0),
         build="",
-        body={"signature": soak_signature(judgement(text)), "command": f"soak: {text}"},
+        body={"signature": "50a4", "command": f"soak: {text}"},
     )
-
-
-def test_verdict_of_a_soak_has_a_signature_without_numbers() -> None:
-    same = soak_signature(judgement("3 pages at 0x1f00 are left"))
-    assert same == soak_signature(judgement("17 pages at 0xabc are left"))
-    assert same != soak_signature(judgement("3 pages at 0x1f00 are lost"))
-    assert same != soak_signature(judgement("3 pages at 0x1f00 are left", Verdict.LOST_PAGE))
 
 
 def test_verdict_of_a_soak_is_kept_without_a_replay(path: Path) -> None:
@@ -165,7 +153,7 @@ def test_verdict_of_a_soak_is_kept_without_a_replay(path: Path) -> None:
 def test_a_replay_is_better_than_none(path: Path) -> None:
     it = Store(path)
     it.record(soak_entry("1 page"), origin="soak")
-    tamed = finding(soak_signature(judgement("1 page")), schedule=schedule(50))
+    tamed = finding("50a4", schedule=schedule(50))
     assert it.record(tamed, origin="soak").kept
     assert not it.record(soak_entry("1 page"), origin="soak").kept
     assert it.finding(it.entries()[0]) == tamed

@@ -165,7 +165,7 @@ def shrink_command(
         raise SettingsError(f"--seconds {seconds:g}: it must be more than 0")
     storing = Storing(store, no_store or no_save, "shrink")
     it = load_finding(finding)
-    done = replay(it, record=1)
+    done = replay(it)
     if done.result not in (Result.IDENTICAL, Result.SAME_FAILURE):
         click.echo(f"{TOLD[done.result]}: there is nothing to shrink", err=True)
         sys.exit(4)

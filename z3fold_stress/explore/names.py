@@ -5,6 +5,8 @@ Reads the engine's own layout, and the arena as it is; never an address.
 
 from __future__ import annotations
 
+import re
+
 from z3fold_stress import _sim
 from z3fold_stress.explore.world import World
 from z3fold_stress.layout import Layout
@@ -12,6 +14,9 @@ from z3fold_stress.layout import Layout
 __all__ = ["Names"]
 
 _FIELDS = _sim.fields()
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
+WORD_CLASSES = 16
+"""The lock classes from here on are those of words, by number."""
 _PLAIN = {
     "page_lock": "page lock",
     "refcount": "references",
@@ -39,11 +44,22 @@ _CLASSES = {
 
 
 class Names:
-    """The names of one world's arena."""
+    """The names of one arena."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
-        self.layout = Layout(world.simulator.memory)
+        self._begin(Layout(world.simulator.memory), world.compiled.words, world.compiled.objects)
+
+    @classmethod
+    def of_layout(cls, layout: Layout) -> Names:
+        """Of an arena without a scenario: a soak's."""
+        names = cls.__new__(cls)
+        names._begin(layout, (), ())
+        return names
+
+    def _begin(self, layout: Layout, words: tuple[str, ...], objects: tuple[str, ...]) -> None:
+        self.layout = layout
+        self.words = words
+        self.objects = objects
         at = self.layout.arena
         self.scratch = _FIELDS["arena"][1]["scratch"][0]
         self._regions = [
@@ -60,26 +76,49 @@ class Names:
         self._end = at("size")
 
     def word(self, number: int) -> str:
-        words = self.world.compiled.words
-        return words[number] if number < len(words) else f"word {number}"
+        return self.words[number] if number < len(self.words) else f"word {number}"
 
     def lock_class(self, number: int) -> str:
-        return self.word(number - 16) if number >= 16 else _CLASSES.get(number, f"class {number}")
+        if self.is_word_class(number):
+            return self.word(number - WORD_CLASSES)
+        return _CLASSES.get(number, f"class {number}")
 
     def object(self, number: int) -> str:
-        objects = self.world.compiled.objects
-        return objects[number] if number < len(objects) else f"object {number}"
+        return self.objects[number] if number < len(self.objects) else f"object {number}"
+
+    @staticmethod
+    def is_word_class(number: int) -> bool:
+        """Whether a lock class is that of one word."""
+        return number >= WORD_CLASSES
+
+    def is_word(self, offset: int) -> bool:
+        return self.scratch <= offset < self._regions[0][1]
+
+    def kind(self, offset: int) -> str:
+        """What lies there, whichever of its kind it is: ``page lock of frame #``; a word by its
+        name."""
+        if self.is_word(offset):
+            return self.of(offset)
+        place = self._region(offset)
+        if place is not None and place[0] == "objects":
+            return self._field("object", place[2], after=" of object #")
+        return _NUMBERS.sub("#", self.of(offset))
 
     def of(self, offset: int) -> str:
         """The name of what lies at this offset."""
         if offset < self._regions[0][1]:
             return self._of_header(offset)
+        place = self._region(offset)
+        return f"0x{offset:x}" if place is None else self._within(*place)
+
+    def _region(self, offset: int) -> tuple[str, int, int] | None:
+        """Which region, which of its entries, which byte of that."""
         for (name, start, size), (_, end, _) in zip(
             self._regions, [*self._regions[1:], ("", self._end, 0)], strict=True
         ):
             if start <= offset < end:
-                return self._within(name, (offset - start) // size, (offset - start) % size)
-        return f"0x{offset:x}"
+                return name, (offset - start) // size, (offset - start) % size
+        return None
 
     def memory(self, offset: int) -> str:
         """A frame or a slots object as a whole."""

@@ -1,21 +1,18 @@
 """What a store keeps of a failure: of a finding all of it, of a soak's verdict what it told.
 
-A soak is not replayed, so its verdict has a signature of its own kind: what failed and where, in
-which words, numbers left out.
+A soak is not replayed: what it told is kept, with the command that runs it again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import z3fold_stress
 from z3fold_stress import _sim
 from z3fold_stress.findings.finding import Finding
+from z3fold_stress.findings.identity import SCHEME
 from z3fold_stress.findings.size import Size, size_of
-from z3fold_stress.judgement import Judgement
 
 if TYPE_CHECKING:
     from z3fold_stress.soak.report import SoakReport
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["SOAK_VERSION", "Entry", "entry_of", "soak_entries"]
 
 SOAK_VERSION = 1
-_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +53,17 @@ def entry_of(finding: Finding) -> Entry:
     )
 
 
-def soak_signature(judgement: Judgement) -> str:
-    words = _NUMBERS.sub("#", judgement.text)
-    whole = "|".join(("soak", str(judgement.verdict), judgement.where, judgement.op, words))
-    return hashlib.sha256(whole.encode()).hexdigest()[:12]
-
-
 def soak_entries(report: SoakReport, *, later: bool = False) -> list[Entry]:
     """The verdict of a soak; with ``later`` the ones after it too, for a run that went on."""
     entries: dict[str, Entry] = {}
-    for judgement in report.judgements if later else report.judgements[:1]:
-        signature = soak_signature(judgement)
+    told = list(zip(report.judgements, report.signatures, strict=True))
+    for judgement, signature in told if later else told[:1]:
         body = {
             "soak": SOAK_VERSION,
             "verdict": str(judgement.verdict),
             "text": judgement.text,
             "signature": signature,
+            "scheme": SCHEME,
             "where": judgement.where,
             "op": judgement.op,
             "design": report.design,

@@ -6,8 +6,6 @@ first proof that it replays.
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,36 +13,14 @@ from typing import Any
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import Site, resolve, subject_site
 from z3fold_stress.explore.world import World
+from z3fold_stress.findings.points import POINT_NAMES
+from z3fold_stress.findings.sim_identity import identity_of, lock_order_identity
 from z3fold_stress.verdicts import Verdict
 
 __all__ = ["Access", "Event", "Evidence", "Schedule", "gather"]
 
 Schedule = tuple[tuple[int, int, int, int], ...]
 """Interventions: task, its clock, decision, task to go to (see _sim.Choice)."""
-
-_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
-POINT_NAMES = {
-    1: "load",
-    2: "store",
-    3: "atomic",
-    4: "trylock",
-    5: "unlock",
-    6: "read_unlock",
-    7: "yield",
-    8: "lock",
-    9: "read_lock",
-    10: "write_lock",
-    11: "wait until free",
-    12: "wait for a change",
-    13: "wait for a value",
-    14: "wait for work",
-    64: "begins",
-    66: "access",
-    67: "fails",
-    68: "dies",
-    69: "allocates",
-    70: "frees",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +85,7 @@ class Evidence:
     objects: frozenset[int] = frozenset()
     """Offsets that the failure is about."""
     signature: str = ""
+    """Empty where events were not recorded, which it takes."""
 
 
 def gather(
@@ -150,7 +127,8 @@ def gather(
     evidence.objects = frozenset(
         offset for offset in (found["object"], found["lock"], found["page"]) if offset
     )
-    evidence.signature = _signature(evidence, found["text"])
+    if record > 1:
+        evidence.signature = identity_of(world, names, outcome, evidence).signature
     return evidence
 
 
@@ -329,7 +307,9 @@ def _lock_order(
         sides=tuple(sides),
     )
     evidence.events = _events(world.simulator.events())
-    evidence.signature = _signature(evidence, told)
+    evidence.signature = lock_order_identity(
+        world, names, [edges[number][0] for number in cycle]
+    ).signature
     return evidence
 
 
@@ -350,18 +330,3 @@ def _cycle(edges: list[Any], closing: int) -> list[int]:
                 seen.add(edge[1])
                 paths.append((edge[1], [*path, number]))
     return [closing]
-
-
-def _signature(evidence: Evidence, told: str) -> str:
-    """The same failure has the same signature: what kind, and in which functions; where only a
-    checker speaks (the audit, an expectation), in which words, numbers left out."""
-    functions = sorted(
-        side.site.split(" ")[-1] + "@" + side.site.split(":")[0] for side in evidence.sides
-    )
-    words = ""
-    if evidence.where == "expect":
-        words = told.split(":")[0]
-    elif evidence.where in ("audit", "end", "linearizability"):
-        words = _NUMBERS.sub("#", told)
-    whole = "|".join((str(evidence.verdict), evidence.where, *functions, words))
-    return hashlib.sha256(whole.encode()).hexdigest()[:12]

@@ -21,6 +21,7 @@ from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.explorer import Found
 from z3fold_stress.explore.world import MAX_STEPS, World
 from z3fold_stress.findings.evidence import Evidence, Schedule, gather
+from z3fold_stress.findings.identity import SCHEME
 from z3fold_stress.scenario import Scenario
 from z3fold_stress.verdicts import Verdict
 
@@ -47,6 +48,8 @@ class Finding:
     where: str
     text: str
     signature: str
+    scheme: int = SCHEME
+    """By which rules the signature was made: see identity.py."""
     hash: str
     """Of all events of the replay, 16 hex digits."""
     max_steps: int = MAX_STEPS
@@ -70,6 +73,7 @@ class Finding:
             "verdict": str(self.verdict),
             "text": self.text,
             "signature": self.signature,
+            "scheme": self.scheme,
             "scenario": self.scenario.to_json(),
             "content": self.scenario.content_hash(),
             "design": self.design,
@@ -122,6 +126,7 @@ class Finding:
                 where=_text(value, "where"),
                 text=_text(value, "text"),
                 signature=_text(value, "signature"),
+                scheme=_count(value.get("scheme", 1)),
                 hash=_text(value, "hash"),
                 max_steps=_count(value.get("max_steps", MAX_STEPS)),
                 races=bool(value.get("races", True)),

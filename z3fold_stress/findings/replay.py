@@ -14,6 +14,7 @@ from z3fold_stress import _sim
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings.evidence import Evidence, gather
 from z3fold_stress.findings.finding import Finding, FindingError, world_of
+from z3fold_stress.findings.identity import SCHEME, words
 from z3fold_stress.scenario import Scenario
 
 __all__ = ["Policy", "Replayed", "Result", "replay", "replay_in"]
@@ -52,7 +53,6 @@ def replay(
     *,
     policy: Policy = Policy.STRICT,
     scenario: Scenario | None = None,
-    record: int = 2,
 ) -> Replayed:
     """``scenario``: replay against this one, as it is now, instead of the finding's own.
 
@@ -67,13 +67,11 @@ def replay(
             )
         warnings.append("the scenario was changed since this was found")
     with world_of(finding, scenario) as world:
-        done = replay_in(world, finding, policy=policy, record=record)
+        done = replay_in(world, finding, policy=policy)
     return Replayed(done.result, done.evidence, (*warnings, *done.warnings))
 
 
-def replay_in(
-    world: World, finding: Finding, *, policy: Policy = Policy.STRICT, record: int = 2
-) -> Replayed:
+def replay_in(world: World, finding: Finding, *, policy: Policy = Policy.STRICT) -> Replayed:
     """As replay(), in a world that stays open: its arena is as the failure left it."""
     warnings = []
     if finding.build != _sim.BUILD:
@@ -83,7 +81,7 @@ def replay_in(
         )
     if world.failed is not None:
         raise FindingError(f"the set-up fails: {world.failed['verdict']['text']}")
-    evidence = gather(world, finding.schedule, finding.lead, record=record)
+    evidence = gather(world, finding.schedule, finding.lead)
     result = _result(finding, evidence)
     if evidence.unused:
         warnings.append(f"{evidence.unused} interventions of the schedule never came up")
@@ -99,6 +97,12 @@ def _result(finding: Finding, evidence: Evidence) -> Result:
         return Result.OTHER_FAILURE
     if f"{evidence.hash:016x}" == finding.hash:
         return Result.IDENTICAL
-    if evidence.signature == finding.signature:
-        return Result.SAME_FAILURE
-    return Result.OTHER_FAILURE
+    return Result.SAME_FAILURE if _is_same(finding, evidence) else Result.OTHER_FAILURE
+
+
+def _is_same(finding: Finding, evidence: Evidence) -> bool:
+    """A signature made by other rules says nothing: then the place and the words of the check."""
+    if finding.scheme == SCHEME:
+        return evidence.signature == finding.signature
+    told = (evidence.where, words(evidence.text))
+    return told == (finding.where, words(finding.text))

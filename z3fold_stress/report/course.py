@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from z3fold_stress.explore.world import World
-from z3fold_stress.findings.evidence import POINT_NAMES, Event, Evidence
+from z3fold_stress.findings.evidence import Event, Evidence
+from z3fold_stress.findings.points import POINT_NAMES
 from z3fold_stress.inspection.pages import flag_names
 from z3fold_stress.layout import PAGE_SIZE
 from z3fold_stress.report.state import FREED, Reader, shown_number
@@ -87,7 +88,7 @@ class _Teller:
         self.names = grouping.names
         self.events = evidence.events
         self.chosen = {(task, at) for task, at, decision, _ in evidence.schedule if decision == 0}
-        self.reader = Reader(self.names, grouping.allocator)
+        self.reader = Reader(world, self.names, grouping.allocator)
         simulator = world.simulator
         self.ends = [
             _End(state, POINT_NAMES.get(kind, ""), place, clock, tuple(lock for lock, _ in held))

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import subject_site
 from z3fold_stress.explore.world import World
-from z3fold_stress.findings.evidence import POINT_NAMES, Event, Evidence
+from z3fold_stress.findings.evidence import Event, Evidence
 from z3fold_stress.findings.finding import Finding
+from z3fold_stress.findings.points import POINT_NAMES
 from z3fold_stress.report.steps import LOCKING
 from z3fold_stress.report.trace_events import Track, Tracks
 from z3fold_stress.settings import FAULTS

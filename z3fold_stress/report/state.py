@@ -13,6 +13,7 @@ from typing import Any
 
 from z3fold_stress import _live
 from z3fold_stress.explore.names import Names
+from z3fold_stress.explore.world import World
 from z3fold_stress.inspection.lists import Lists
 from z3fold_stress.inspection.pages import Pages
 from z3fold_stress.layout import OWNER_MASK, Layout
@@ -37,10 +38,10 @@ def shown_number(value: int) -> str:
 class Reader:
     """Reads states of one world, whose memory others move back and forth."""
 
-    def __init__(self, names: Names, allocator: bool) -> None:
+    def __init__(self, world: World, names: Names, allocator: bool) -> None:
         """``allocator``: whether there is more to show than scratch words."""
         self.names = names
-        self.world = names.world
+        self.world = world
         self.allocator = allocator
         self._before = b""
         self._sections: State = {}

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from z3fold_stress import _live
+from z3fold_stress.explore.names import Names
+from z3fold_stress.findings.soak_identity import soak_identity
 from z3fold_stress.judgement import AuditFinding, Judgement
 from z3fold_stress.soak.death import Death
 from z3fold_stress.soak.processes import Member
@@ -68,6 +70,8 @@ class SoakReport:
     """Why the arena could not be saved."""
     coverage: Residual | None = None
     """What is still to come; None where nobody looked."""
+    signatures: list[str] = field(default_factory=list)
+    """Of the judgements, in their order: see findings/identity.py."""
     checks: AccessChecks | None = None
     """Of a checked soak: what the processes saw of their accesses."""
 
@@ -83,6 +87,8 @@ class SoakReport:
         checks: AccessChecks | None = None,
     ) -> SoakReport:
         """Read everything while the arena is still there."""
+        arena = Names.of_layout(statistics.layout)
+        signatures = [soak_identity(one, arena, checks).signature for one in judgements]
         if checks is not None:
             judgements = [checks.told(judgement) for judgement in judgements]
         names = {member.task: member.name for member in members}
@@ -92,6 +98,7 @@ class SoakReport:
             seed=settings.seed,
             seconds=round(course.seconds, 2),
             judgements=judgements,
+            signatures=signatures,
             findings=course.findings,
             interrupted=course.interrupted,
             counts=statistics.counts(),
