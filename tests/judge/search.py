@@ -1,0 +1,194 @@
+"""All interleavings of a program, each state once.
+
+Two walks. The first knows no clocks: which final states there are, which checks fail, whether all
+can come to wait, what else ends an execution. The second has the clocks in its states, and asks
+for a race. In both an execution goes on after a failing check: what fails is a set, and any
+program that has only some of the checks has the answers of those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from judge.machine import Local, Machine
+from judge.order import Order
+from judge.program import Program
+
+MOST = 200_000
+
+
+class TooLarge(Exception):
+    """More states than are to be looked at."""
+
+
+State = tuple[tuple[Local, ...], tuple[int, ...], int]
+"""The actors, the words, and how many may still die."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What can come of a program."""
+
+    finals: set[tuple[int, ...]] = field(default_factory=set)
+    """The words when the actors have ended (or, where that is asked for, wait for ever)."""
+    failed: set[int] = field(default_factory=set)
+    """Checks that can fail; those of the finish run in the final states."""
+    stuck: bool = False
+    """Whether all that are left can come to wait."""
+    ends: set[str] = field(default_factory=set)
+    """Verdicts that end an execution where they come up: misused locks and the like."""
+    racy: bool = False
+    states: int = 0
+
+    @property
+    def verdicts(self) -> set[str]:
+        """All that may be said about it; none is said if this is empty."""
+        return (
+            self.ends
+            | ({"invariant"} if self.failed else set())
+            | ({"deadlock"} if self.stuck else set())
+            | ({"data-race"} if self.racy else set())
+        )
+
+
+def ask(program: Program, *, races: bool = True, most: int = MOST) -> Answer:
+    """Raises TooLarge."""
+    machine, answer = Machine(program), Answer()
+    words = alone(machine, program.actors, program.initial, answer)
+    if words is None:
+        return answer
+    locals_ = []
+    for task in range(program.actors):
+        local, failed = machine.begin(task)
+        answer.failed |= failed
+        locals_.append(local)
+    start = tuple(locals_), words, program.deaths
+    _walk(machine, start, answer, most)
+    if races:
+        _walk_with_clocks(machine, start, answer, most)
+    return answer
+
+
+def alone(
+    machine: Machine, task: int, words: tuple[int, ...], answer: Answer
+) -> tuple[int, ...] | None:
+    """The words after the set-up or the finish; None if it does not get to its end."""
+    local, failed = machine.begin(task)
+    answer.failed |= failed
+    while not machine.ended(task, local):
+        word = machine.word_of(task, local)
+        step = machine.step(task, local, words[word] if words else 0)
+        if step is None or step.verdict:
+            answer.ends.add("deadlock" if step is None else step.verdict)
+            return None
+        local = step.local
+        answer.failed |= step.failed
+        words = (*words[:word], step.value, *words[word + 1 :]) if words else words
+    return words
+
+
+def moves(machine: Machine, state: State) -> list[tuple[int, State, object]]:
+    """Each step that can come next: the task, the state then, the step (None: a death)."""
+    locals_, words, deaths = state
+    made: list[tuple[int, State, object]] = []
+    for task, local in enumerate(locals_):
+        if local.dead or machine.ended(task, local):
+            continue
+        if deaths and task in machine.program.mortal:
+            dead = Local(local.at, (), local.held, dead=True)
+            made.append(
+                (task, ((*locals_[:task], dead, *locals_[task + 1 :]), words, deaths - 1), None)
+            )
+        word = machine.word_of(task, local)
+        step = machine.step(task, local, words[word] if words else 0)
+        if step is None:
+            continue
+        after = (*locals_[:task], step.local, *locals_[task + 1 :])
+        words_after = (*words[:word], step.value, *words[word + 1 :]) if words else words
+        made.append((task, (after, words_after, deaths), step))
+    return made
+
+
+def _walk(machine: Machine, start: State, answer: Answer, most: int) -> None:
+    seen = {start}
+    todo = [start]
+    while todo:
+        state = todo.pop()
+        ways = moves(machine, state)
+        if all(step is None for _, _, step in ways):
+            _at_the_end(machine, state, answer)
+        for _, after, step in ways:
+            if step is not None:
+                if step.verdict:
+                    answer.ends.add(step.verdict)
+                    continue
+                answer.failed |= step.failed
+            if after not in seen:
+                seen.add(after)
+                todo.append(after)
+        if len(seen) > most:
+            raise TooLarge
+    answer.states = len(seen)
+
+
+def _at_the_end(machine: Machine, state: State, answer: Answer) -> None:
+    """Nobody has a step left."""
+    locals_, words, _ = state
+    program = machine.program
+    dead = {task for task, local in enumerate(locals_) if local.dead}
+    left = [
+        machine.word_of(task, local)
+        for task, local in enumerate(locals_)
+        if task not in dead and not machine.ended(task, local)
+    ]
+    orphaned = {
+        word
+        for task in dead
+        for word in locals_[task].held
+        if (owner := words[word] & 0x3FF) == task + 1 or (owner == 0 and words[word] >= 0x400)
+    }
+    if left and orphaned.intersection(left):
+        answer.ends.add("orphaned-lock")
+        if orphaned.issuperset(left):
+            return
+    if left:
+        if program.deadlock_ok:
+            answer.finals.add(words)
+        else:
+            answer.stuck = True
+        return
+    if any(local.held and not local.dead for local in locals_):
+        answer.ends.add("lock-misuse")  # somebody ended with a lock held
+        return
+    answer.finals.add(words)
+    after = alone(machine, program.actors + 1, words, answer)
+    if after is not None and orphaned:
+        answer.ends.add("orphaned-lock")
+
+
+def _walk_with_clocks(machine: Machine, start: State, answer: Answer, most: int) -> None:
+    tasks = machine.program.actors
+    order = Order(tasks)
+    first = start, (order.none,) * tasks, (order.untouched,) * len(start[1])
+    seen = {first}
+    todo = [first]
+    while todo:
+        state, clocks, cells = todo.pop()
+        for task, after, step in moves(machine, state):
+            now, cells_after = clocks, cells
+            if step is not None:
+                if step.verdict:
+                    continue
+                word = step.event.word
+                clock, cell, racy = order.access(task, step.event, clocks[task], cells[word])
+                if racy:
+                    answer.racy = True
+                    return
+                now = (*clocks[:task], clock, *clocks[task + 1 :])
+                cells_after = (*cells[:word], cell, *cells[word + 1 :])
+            following = after, now, cells_after
+            if following not in seen:
+                seen.add(following)
+                todo.append(following)
+        if len(seen) > most:
+            raise TooLarge
