@@ -413,6 +413,7 @@ def test_blocks_nest_only_so_deep() -> None:
 FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"actors": {}}, "no actors: give at least one"),
     ({"actors": {f"a{i}": [op.audit()] for i in range(101)}}, "101 actors are too many"),
+    ({"actors": {f"a{i}": [op.alloc("a", 16)] for i in range(59)}}, "59 actors are too many for"),
     ({"actors": {"": [op.audit()]}}, "an actor cannot be ''"),
     ({"actors": {"setup": [op.audit()]}}, "no actor can be named 'setup'"),
     ({"actors": {"one": []}}, "actor 'one' does nothing"),

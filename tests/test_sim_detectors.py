@@ -549,11 +549,11 @@ def test_writers_and_readers_of_versions() -> None:
     assert "holds no version that was written" in told(torn, Verdict.CORRUPTION)["text"]
 
 
-@pytest.mark.parametrize(("reads", "status"), [(60, Status.COMPLETE), (70, Status.INCONCLUSIVE)])
-def test_a_history_that_is_too_long_to_judge_is_no_pass(reads: int, status: Status) -> None:
+@pytest.mark.parametrize("reads", [60, 70, 200])
+def test_a_history_may_be_long(reads: int) -> None:
     actors = {"reader": [op.read("a")] * reads}
     fields: dict[str, Any] = {"setup": [op.alloc("a", 160, fill=True)], "arena": {"frames": 2}}
-    assert look(actors, strategy="dfs", **fields).status is status
+    assert look(actors, strategy="dfs", **fields).status is Status.COMPLETE
 
 
 def test_an_expectation() -> None:

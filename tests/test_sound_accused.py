@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from z3fold_stress.designs import resolve
+from z3fold_stress.errors import ScenarioError
 from z3fold_stress.explore.explorer import Budget, Status, explore
 from z3fold_stress.scenario import Op, Scenario, op
+from z3fold_stress.scenario.checks import MOST_MAPPED, MOST_SHARERS
 
 ALLOCS = [op.alloc(name, 64, fill=True) for name in "abc"]
 
@@ -130,3 +132,35 @@ def test_a_program_names_its_pools() -> None:
     ]
     user = [op.map("a"), op.check("a"), op.unmap("a")]
     assert_sound({"guest": guest, "user": user}, setup)
+
+
+def test_the_most_actors_that_there_may_be_refer_to_one_object() -> None:
+    """Each has a bit of its own in the object's word, set-up and finish included."""
+    actors = {
+        f"user{number}": [op.map("a"), op.check("a"), op.unmap("a")]
+        for number in range(MOST_SHARERS - 1)
+    }
+    scenario = Scenario(
+        setup=ALLOCS[:1],
+        actors={**actors, "owner": [op.free("a")]},
+        finish=[op.drain(), op.free_all(), op.drain()],
+    )
+    tally = explore(
+        scenario, resolve("sound"), strategy="random", budget=Budget(executions=50), seed=1
+    )
+    assert tally.status is Status.CLEAN, tally.found
+
+
+def test_as_many_objects_mapped_as_there_may_be() -> None:
+    names = [f"object{number}" for number in range(MOST_MAPPED)]
+    setup = [op.alloc(name, 64, fill=True) for name in names]
+    maps = [one(name) for one in (op.map, op.check, op.unmap) for name in names]
+    actors = {"user": [*maps[:-MOST_MAPPED], op.reclaim(), *maps[-MOST_MAPPED:]]}
+    scenario = Scenario(setup=setup, actors=actors, arena={"frames": 32, "slots": 32})
+    tally = explore(scenario, resolve("sound"), budget=Budget(executions=5), seed=1)
+    assert not tally.found, tally.found
+    with pytest.raises(ScenarioError, match="is one map too many: an actor has at most 30"):
+        Scenario(
+            setup=[*setup, op.alloc("last", 64)],
+            actors={"user": [op.map(name) for name in (*names, "last")]},
+        )

@@ -69,7 +69,12 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     u32 coverage_count() noexcept nogil
     void races_begin() noexcept nogil
     void linear_begin() noexcept nogil
+    u64 linear_gave_up
+    void linear_forget() noexcept nogil
     void linear_initial(u32 object, u64 value) noexcept nogil
+    u32 linear_invoke(u32 task, u32 object, bint write, u64 value) noexcept nogil
+    void linear_respond(u32 operation, u64 value) noexcept nogil
+    int linear_check(char *text, u32 size) noexcept nogil
     void lifetime_frame(u64 offset, bint live) noexcept nogil
 
 cdef const instruction *sim_program[SIM_TASKS]
@@ -114,6 +119,25 @@ cdef const strategy_t *strategy_named(str name) except NULL:
 def coverage_forget():
     """Nothing is covered: coverage is counted over all the simulators of this process."""
     coverage_reset()
+
+
+def linearizable(list history, dict initial):
+    """Whether a history fits an order of its operations: True, False, or None, not known. Moments
+    are (operation, object, whether it writes, value) for a call, (operation, value) for a return;
+    operations are numbered in the order of their calls."""
+    cdef char[160] text
+    cdef int answer
+    linear_begin()
+    for number, value in initial.items():
+        linear_initial(number, value)
+    for moment in history:
+        if len(moment) == 2:
+            linear_respond(moment[0], moment[1])
+        else:
+            linear_invoke(0, moment[1], moment[2], moment[3])
+    answer = linear_check(text, sizeof(text))
+    linear_begin()
+    return (True, False, None)[answer]
 
 
 def coverage_total():
@@ -307,8 +331,7 @@ cdef class Simulator:
             else:
                 pool.release_wq.worker = actor + 1
         for i in range(H.geometry.objects):
-            if i < 64:
-                linear_initial(i, object_at(i).version)
+            linear_initial(i, object_at(i).version)
         sim_image(context)
         return None
 
@@ -355,6 +378,7 @@ cdef class Simulator:
         sim.share_done = 0
         sim.recording = record
         memset(&sim_totals, 0, sizeof(sim_totals))
+        linear_forget()
         sim.strategy.prepare()
         if search is not None:
             search.tree = sim.search
@@ -375,7 +399,8 @@ cdef class Simulator:
         return {
             "executions": sim_totals.executions, "steps": sim_totals.steps,
             "choices": sim_totals.choices, "switches": sim_totals.switches,
-            "limited": sim_totals.limited, "pruned": sim_totals.pruned,
+            "limited": sim_totals.limited, "unordered": linear_gave_up,
+            "pruned": sim_totals.pruned,
             "deaths": sim_totals.deaths, "promoted": sim.nr_promoted,
             "restarted": sim.restarted, "share_done": sim.share_done,
             "longest": sim.longest, "execution": sim.execution,

@@ -399,6 +399,8 @@ u32 coverage_count(void);
 
 /* linear.c: each object a register */
 void linear_begin(void);
+void linear_forget(void);               /* nothing was given up */
+extern u64 linear_gave_up;              /* executions whose order nobody could find */
 void linear_initial(u32 object, u64 value);
 u32 linear_invoke(u32 task, u32 object, bool write, u64 value);
 void linear_respond(u32 operation, u64 value);

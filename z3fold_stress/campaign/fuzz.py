@@ -64,6 +64,7 @@ class Round:
     programs: int = 0
     executions: int = 0
     limited: int = 0
+    unordered: int = 0
     coverage: int = 0
     findings: list[dict[str, Any]] = field(default_factory=list)
     interesting: list[dict[str, Any]] = field(default_factory=list)
@@ -104,6 +105,7 @@ def _explore(
                 raise KeyboardInterrupt
             result.executions += tally.executions
             result.limited += tally.limited
+            result.unordered += tally.unordered
             for found in tally.found:
                 _note(world, found, settings, result, known)
             if tally.found:
@@ -184,6 +186,7 @@ class Fuzz:
     programs: int = 0
     executions: int = 0
     limited: int = 0
+    unordered: int = 0
     coverage: int = 0
     """The most that one round covered: pairs of lines."""
     seconds: float = 0.0
@@ -230,6 +233,7 @@ def fuzz(
             result.programs += done.programs
             result.executions += done.executions
             result.limited += done.limited
+            result.unordered += done.unordered
             result.coverage = max(result.coverage, done.coverage)
             result.corpus += len(done.interesting)
             for value in done.findings:

@@ -64,6 +64,7 @@ class Trail:
     """What goes wrong in the set-up already, if it does."""
     setup_verdict: str = ""
     promoted: int = 0
+    unordered: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -72,6 +73,7 @@ class Trail:
             "executions": self.executions,
             "steps": self.steps,
             "limited": self.limited,
+            "unordered": self.unordered,
             "seconds": round(self.seconds, 3),
             "claims": self.claims,
             "left": self.left,
@@ -142,6 +144,7 @@ def _trail(tally: Exploration) -> Trail:
         tally.by_arm,
         interrupted=tally.interrupted,
         promoted=tally.promoted,
+        unordered=tally.unordered,
     )
 
 

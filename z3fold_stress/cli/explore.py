@@ -17,7 +17,7 @@ from z3fold_stress.cli.saving import save_findings
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
-from z3fold_stress.explore.explorer import Budget, Exploration, Status
+from z3fold_stress.explore.explorer import Budget, Exploration, Status, limits_met
 from z3fold_stress.explore.portfolio import STRATEGIES, arms_of
 from z3fold_stress.explore.world import MAX_STEPS
 from z3fold_stress.findings import Finding
@@ -188,10 +188,7 @@ def trail_lines(trail: Trail) -> list[str]:
                 f"{trail.by_arm[arm] * (1 / share - 1):,.0f} executions are left"
             )
     if trail.limited:
-        lines.append(
-            f"  {trail.limited:,} executions were cut at the step limit (--max-steps): "
-            "nothing is known of them"
-        )
+        lines.append(f"  {limits_met(trail.limited, trail.unordered)}: nothing is known of them")
     lines += [f"  {line}" for line in trail.benign]
     if trail.interrupted:
         lines.append("  interrupted")

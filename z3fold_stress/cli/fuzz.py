@@ -15,6 +15,7 @@ from z3fold_stress.cli.saving import finding_report, save_finding
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
+from z3fold_stress.explore.explorer import limits_met
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.files import write_scenario
 from z3fold_stress.report import summary_line
@@ -144,7 +145,7 @@ def _report(result: Fuzz, saved: list[Path]) -> None:
         + (" (interrupted)" if result.interrupted else "")
     )
     if result.limited:
-        click.echo(f"{result.limited} executions were cut at the step limit: inconclusive")
+        click.echo(f"inconclusive: {limits_met(result.limited, result.unordered)}")
     for signature, finding in result.findings.items():
         click.echo(f"  {signature}  {result.times[signature]:>3}x  {summary_line(finding)}"[:200])
     if result.findings:

@@ -88,7 +88,9 @@ class Exploration:
     executions: int = 0
     steps: int = 0
     limited: int = 0
-    """Executions that were cut at the step limit."""
+    """Executions that were cut at a limit; nothing is known of them."""
+    unordered: int = 0
+    """Of those, the ones that ended, but whose reads and writes nobody could order."""
     seconds: float = 0.0
     claims: list[str] = field(default_factory=list)
     """What was shown exhaustively."""
@@ -266,6 +268,7 @@ def _one_turn(
     totals = simulator.totals()
     tally.steps += totals["steps"]
     tally.limited += totals["limited"]
+    tally.unordered += totals["unordered"]
     turn.limited += totals["limited"]
     tally.promoted = totals["promoted"]
     tally.by_arm[arm.name] = tally.by_arm.get(arm.name, 0) + totals["executions"]
@@ -273,6 +276,16 @@ def _one_turn(
         tally.left[arm.name] = totals["share_done"]
     else:
         tally.left.pop(arm.name, None)
+
+
+def limits_met(limited: int, unordered: int) -> str:
+    """What cut so many executions, and what helps."""
+    cut = f"{limited - unordered:,} executions were cut at the step limit (--max-steps)"
+    lost = (
+        f"{unordered:,} executions have reads and writes of one object that overlap too much to be "
+        "ordered (use fewer)"
+    )
+    return " and ".join([cut] * (limited > unordered) + [lost] * (unordered > 0))
 
 
 def _note(world: World, turn: _Turn, tally: Exploration, began: float) -> None:

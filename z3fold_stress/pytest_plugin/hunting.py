@@ -12,6 +12,7 @@ from typing import Any
 
 from z3fold_stress.campaign.hunt import HuntSettings, Trail, explore_one
 from z3fold_stress.campaign.museum import CONTROL, FIND, as_expected, bent
+from z3fold_stress.explore.explorer import limits_met
 from z3fold_stress.explore.portfolio import arms_of
 from z3fold_stress.explore.sites import known_lines
 from z3fold_stress.findings import Finding, gather
@@ -54,6 +55,7 @@ class Record:
     executions: int = 0
     steps: int = 0
     limited: int = 0
+    unordered: int = 0
     seconds: float = 0.0
     expected: list[str] = field(default_factory=list)
     outcome: str = "inconclusive"
@@ -213,6 +215,7 @@ def _record(plan: Plan, trail: Trail) -> Record:
         executions=trail.executions,
         steps=trail.steps,
         limited=trail.limited,
+        unordered=trail.unordered,
         seconds=round(trail.seconds, 3),
         expected=list(plan.expected),
         interrupted=trail.interrupted,
@@ -222,9 +225,12 @@ def _record(plan: Plan, trail: Trail) -> Record:
         record.degraded.append(f"{usable} of {there} CPUs may be used")
     if trail.findings and not known_lines():
         record.degraded.append("there is no addr2line: reports name offsets, not lines of source")
-    if trail.limited and not (plan.expected and trail.findings):
+    if trail.unordered and not (plan.expected and trail.findings):
+        record.degraded.append(limits_met(trail.unordered, trail.unordered))
+    if trail.limited > trail.unordered and not (plan.expected and trail.findings):
         record.degraded.append(
-            f"{plan.scenario.name}, {plan.hunt.design}: {trail.limited:,} executions were cut at "
+            f"{plan.scenario.name}, {plan.hunt.design}: "
+            f"{trail.limited - trail.unordered:,} executions were cut at "
             f"{plan.hunt.max_steps:,} steps, nothing is known of them"
         )
     return record
@@ -253,6 +259,8 @@ def why_inconclusive(record: Record) -> str:
         return "inconclusive: interrupted"
     if record.executions == 0:
         return "inconclusive: no execution was done, so nothing was shown"
+    if record.unordered:
+        return f"inconclusive: {limits_met(record.limited, record.unordered)}"
     return (
         f"inconclusive: {record.limited:,} of {record.executions:,} executions were cut at the "
         "step limit, and nothing is known of them"

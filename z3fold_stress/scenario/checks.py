@@ -23,6 +23,9 @@ from z3fold_stress.scenario.value import Op, Page, nearest, shown, walk
 __all__ = ["MOST_ACTORS", "MOST_OBJECTS", "MOST_REGISTERS", "check_programs"]
 
 MOST_ACTORS = 100
+MOST_SHARERS = _live.LIMITS["tasks"] - 2
+"""Actors of a scenario with objects: an object has a bit for each task, and set-up and finish are
+tasks as well."""
 MOST_OBJECTS = 256
 MOST_MAPPED = _live.LIMITS["maps"] - 2
 """Objects that an actor has mapped at once: an eviction that it does maps two more."""
@@ -61,6 +64,7 @@ def check_programs(
         _check_kworker(program, ops)
         _check_registers(program, ops)
     places = [place for program, ops in programs.items() for place in _everything(program, ops)]
+    _check_sharers(places, len(actors))
     _check_words(places, words)
     _check_allocated(places)
     _check_sizes(places)
@@ -127,6 +131,17 @@ def _check_words(places: Sequence[Place], initial: Mapping[str, int]) -> None:
             raise ScenarioError(
                 f"words: {word!r} has an initial value, and no operation uses it"
                 f"{nearest(word, used)}: remove it, or correct the name"
+            )
+
+
+def _check_sharers(places: Sequence[Place], actors: int) -> None:
+    if actors <= MOST_SHARERS:
+        return
+    for place in places:
+        for name in objects_of(place.op):
+            raise ScenarioError(
+                f"{place}: {actors} actors are too many for a scenario with objects ({name!r}): "
+                f"it has at most {MOST_SHARERS}; let one do what several did"
             )
 
 
