@@ -179,9 +179,10 @@ def remote_state(Simulator simulator, u32 index):
     cdef sim_task_t *t = &sim.task[index]
     simulator.bind_world()
     return {
-        "state": t.state, "blocked": not sim_can_go(t), "kind": t.kind,
+        "state": t.state, "blocked": not sim_can_go(t), "kind": t.next.kind,
         "asks": REMOTE_WHAT_NAMES.get(s.call.what, "?"),
-        "object": s.call.object, "value": s.call.value, "size": s.call.size, "pc": s.call.pc,
+        "point": s.call.access.kind, "object": s.call.access.offset, "value": s.call.access.seen,
+        "size": s.call.access.size, "pc": s.call.access.pc,
         "runs": read_once32(&(<remote_slot *>s).turn) == TURN_PROCESS,
         "instruction": t.program_at, "waits_for": task_at(index + 1).waits_for,
         "held": [t.held[k] for k in range(t.nr_held)],
@@ -227,6 +228,7 @@ def serve(int fd, int slots_fd, u32 index, bytes program):
     sim.arena_size = size
     sim.scratch = <u64>(<char *>&H.scratch[0] - A)
     sim.module = module_base()
+    set_regions()
     sim_program[index] = <const instruction *><const char *>program
     sim.host.body = run_actor
     sim.host.current = <void **>&view_current

@@ -75,7 +75,6 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     u32 linear_invoke(u32 task, u32 object, bint write, u64 value) noexcept nogil
     void linear_respond(u32 operation, u64 value) noexcept nogil
     int linear_check(char *text, u32 size) noexcept nogil
-    void lifetime_frame(u64 offset, bint live) noexcept nogil
 
 cdef const instruction *sim_program[SIM_TASKS]
 cdef Simulator running_simulator = None
@@ -143,6 +142,15 @@ def linearizable(list history, dict initial):
 def coverage_total():
     """Ordered pairs of conflicting lines that were seen."""
     return coverage_count()
+
+
+cdef void set_regions() noexcept:
+    """Where allocations live and die: the frames, and the cache of slots objects."""
+    sim.region[0] = region(frames_start, frames_end, PAGE_SIZE, PAGE_SIZE, True, True, "page")
+    sim.region[1] = region(slots_start, slots_end, sizeof(z3fold_buddy_slots),
+                           <u32><u64>&(<z3fold_buddy_slots *>0).state, False, False,
+                           "slots object")
+    sim.nr_regions = 2
 
 
 cdef list choices_of(const sim_choice *taken, u32 n):
@@ -275,10 +283,7 @@ cdef class Simulator:
         sim.host.current = <void **>&view_current
         sim.host.me = &view_me
         sim.host.audit = audit_after
-        sim.frames = frames_start
-        sim.frames_end = frames_end
-        sim.slots = slots_start
-        sim.slots_end = slots_end
+        set_regions()
         sim.scratch = <u64>(<char *>&H.scratch[0] - A)
         sim.audited_from = H.pools
         sim.module = module_base()
@@ -493,13 +498,14 @@ cdef class Simulator:
     def pending(self):
         """Of each actor: (state: 1 waiting, 2 finished, 3 killed; what it is about to do: kind,
         object; its clock)."""
-        return [(sim.task[i].state, sim.task[i].kind, sim.task[i].object, sim.task[i].accesses)
+        return [(sim.task[i].state, sim.task[i].next.kind, sim.task[i].next.offset,
+                 sim.task[i].accesses)
                 for i in range(self.nr)]
 
     def held(self):
         """Of each actor: (state, instruction, pc of its pending point, [(lock, pc)])."""
         return [
-            (sim.task[i].state, sim.task[i].program_at, sim.task[i].pc,
+            (sim.task[i].state, sim.task[i].program_at, sim.task[i].next.pc,
              [(sim.task[i].held[k], sim.task[i].held_pc[k]) for k in range(sim.task[i].nr_held)])
             for i in range(self.nr)
         ]

@@ -35,7 +35,7 @@ cdef page_t *alloc_page(int gfp, int fault) noexcept nogil:
     fetch_add_i64(&H.frames_free, -1)
     page = memmap + (index - 1)
     address = page_address(page)
-    frame_lives(address, True)
+    gate_birth(address)
     if unlikely(page.state != FRAME_FREE):
         bug(V_DOUBLE_FREE, "alloc_page", address, 0, 0, "an allocated frame is on the free list")
     if H.config.poison and page.generation != 0:
@@ -66,9 +66,9 @@ cdef void free_frame(page_t *page) noexcept nogil:
         verdict(V_INVARIANT, "free_frame", address, 0, 0, "a frame is freed while it is isolated")
     check_no_locks_in(address, PAGE_SIZE)
     check_no_locks_in(offset_of(page), sizeof(page_t))
+    gate_death(address)
     if H.config.poison:
         poison_memory(at(address), POISON_BYTE, PAGE_SIZE)
-    frame_lives(address, False)
     page.generation += 1
     page.private = 0
     write_once64(&page.mapping, 0)

@@ -17,7 +17,7 @@ cdef u64 kmem_cache_alloc(pool_t *pool, int gfp) noexcept nogil:
         return 0
     fetch_add_i64(&H.slots_free, -1)
     slots += index - 1
-    slots_live(offset_of(slots), True)
+    gate_birth(offset_of(slots))
     if unlikely(slots.state != SLOTS_FREE):
         bug(V_DOUBLE_FREE, "kmem_cache_alloc", 0, offset_of(slots), 0,
             "a live slots object is on the free list")
@@ -42,7 +42,6 @@ cdef inline bint is_slots(u64 offset) noexcept nogil:
 
 cdef void kmem_cache_free(pool_t *pool, u64 offset) noexcept nogil:
     cdef z3fold_buddy_slots *slots = <z3fold_buddy_slots *>at(offset)
-    cdef int i
     if unlikely(not is_slots(offset)):
         bug(V_STALE_HANDLE, "kmem_cache_free", 0, offset, 0,
             "0x%llx is not a slots object of the cache", offset)
@@ -50,11 +49,10 @@ cdef void kmem_cache_free(pool_t *pool, u64 offset) noexcept nogil:
         bug(V_DOUBLE_FREE, "kmem_cache_free", 0, offset, 0,
             "slots object 0x%llx is freed a second time", offset)
     check_no_locks_in(offset, sizeof(z3fold_buddy_slots))
-    for i in range(4):
-        slots.slot[i] = POISON          # the pool stays, as in a slab: it may be read too late
-    slots.lock = POISON32
+    gate_death(offset)
+    poison_memory(&slots.slot[0], POISON_BYTE, sizeof(slots.slot))
+    poison_memory(&slots.lock, POISON_BYTE, sizeof(slots.lock))     # the pool stays, as in a slab
     slots.state = SLOTS_FREE
-    slots_live(offset, False)
     slots.generation += 1
     fetch_add_i64(&pool.slots_nr, -1)
     fetch_add_i64(&H.slots_free, 1)

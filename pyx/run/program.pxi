@@ -322,14 +322,20 @@ cdef inline void store_word(u64 *word, u64 value, int flags) noexcept nogil:
 
 cdef void wait_while(u64 *word, u64 value) noexcept nogil:
     cdef u32 spins = 0
+    if in_sim():
+        gate_wait_while(word, value)    # which has read it: there is no second look
+        if not gate_stays():
+            return
     while load_acquire64(word) == value:
-        relax_until_changed(&spins, word, value)
+        relax(&spins)
 
 
 cdef void wait_until(u64 *word, u64 value) noexcept nogil:
     cdef u32 spins = 0
     if in_sim():
         gate_wait_equal(word, value)
+        if not gate_stays():
+            return
     while load_acquire64(word) != value:
         relax(&spins)
 

@@ -14,15 +14,14 @@ static int waits_for(const struct sim_task *t)
 {
     u32 owner;
 
-    if (t->kind != POINT_LOCK && t->kind != POINT_READ_LOCK && t->kind != POINT_WRITE_LOCK
-            && t->kind != POINT_FREE)
+    if (t->next.kind < POINT_LOCK || t->next.kind > POINT_FREE)
         return -1;
-    owner = word_at(t->object) & OWNER_MASK;
+    owner = word_at(t->next.offset) & OWNER_MASK;
     if (owner)
         return owner <= sim.nr_tasks + 2 ? (int)owner - 1 : -1;
     for (u32 i = 0; i < sim.nr_tasks; i++)      /* a writer behind readers */
         for (u32 k = 0; k < sim.task[i].nr_held; k++)
-            if (sim.task[i].held[k] == t->object)
+            if (sim.task[i].held[k] == t->next.offset)
                 return (int)i;
     return -1;
 }
@@ -38,13 +37,14 @@ void sim_nobody_can_go_on(void)
         sim_end(END_DONE);
     if (sim.alone) {
         snprintf(text, sizeof(text), "it waits at 0x%llx, and nobody else runs",
-                 (unsigned long long)sim.running->object);
-        sim_fail(V_DEADLOCK, "deadlock", 0, 0, sim.running->object, sim.running->pc, text);
+                 (unsigned long long)sim.running->next.offset);
+        sim_fail(V_DEADLOCK, "deadlock", 0, 0, sim.running->next.offset, sim.running->next.pc,
+                 text);
     }
     for (u32 i = 0; i < sim.nr_tasks; i++) {
         struct sim_task *t = &sim.task[i];
 
-        if (t->state != TASK_WAITING || (t->daemon && t->kind == POINT_WORK))
+        if (t->state != TASK_WAITING || (t->daemon && t->next.kind == POINT_WORK))
             continue;
         if (first == SIM_TASKS)
             first = i;
@@ -66,11 +66,12 @@ void sim_nobody_can_go_on(void)
         if (next < 0) {
             n += snprintf(text + n, sizeof(text) - n,
                           "%stask %u waits at 0x%llx for what no task left can do",
-                          steps ? "; " : "", at + 1, (unsigned long long)sim.task[at].object);
+                          steps ? "; " : "", at + 1,
+                          (unsigned long long)sim.task[at].next.offset);
             break;
         }
         n += snprintf(text + n, sizeof(text) - n, "%stask %u waits for 0x%llx of task %d",
-                      steps ? "; " : "", at + 1, (unsigned long long)sim.task[at].object,
+                      steps ? "; " : "", at + 1, (unsigned long long)sim.task[at].next.offset,
                       next + 1);
         if (sim.task[next].state == TASK_KILLED) {
             orphaned = true;
@@ -88,5 +89,5 @@ void sim_nobody_can_go_on(void)
     }
     sim.running = &sim.task[first];
     sim_fail(orphaned ? V_ORPHANED_LOCK : V_DEADLOCK, orphaned ? "wait" : "deadlock", 0, 0,
-             sim.task[first].object, sim.task[first].pc, text);
+             sim.task[first].next.offset, sim.task[first].next.pc, text);
 }

@@ -1,10 +1,9 @@
 /* Dependence, happens-before, and the races whose reversal the dpor strategy has to try.
  *
- * An event is a point and all that its task does up to its next point. Two events depend on each
- * other when their points' accesses overlap and one writes, or when one writes, anywhere on its
- * way, a word that is the other's lock or that the other waits for. Other accesses between
- * points are not compared: the race detector makes points of those that conflict. Where it is
- * off, and not every access is a point, everything depends on everything.
+ * An event is an access at a point and all that its task does up to its next point. Two events
+ * depend on each other when their accesses do (access.h). Accesses between points are not
+ * compared: the race detector sees every access, those of locks and waits and the lives of
+ * allocations too, and makes points of those that conflict where nothing orders them.
  *
  * An operation that may wait is not enabled before every event that it depends on: it races with
  * the last one before which it could have gone on (Flanagan and Godefroid's "may be co-enabled":
@@ -14,85 +13,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- watched words --- */
-
-static inline u32 filter_bit(u64 offset)
-{
-    return (u32)((offset >> 3) * 0x9E3779B97F4A7C15ull >> 54);
-}
-
-/* The bit of this word. */
-u64 dpor_watch(u64 offset, u32 size, int kind)
-{
-    bool lock = kind != POINT_CHANGE && kind != POINT_EQUAL && kind != POINT_WORK;
-    u32 bit = filter_bit(offset);
-
-    for (u32 i = 0; i < search->nr_watched; i++)
-        if (search->watched[i].offset == offset && search->watched[i].size == size
-                && search->watched[i].lock == lock)
-            return 1ull << i;
-    if (search->nr_watched == WATCHED) {
-        search->more_watched = true;
-        return 1ull << WATCHED_REST;
-    }
-    search->watched[search->nr_watched++] = (struct watched){ offset, size, lock };
-    search->filter[bit >> 6] |= 1ull << (bit & 63);
-    return 1ull << (search->nr_watched - 1);
-}
-
-/* The watched words that were written since `from`, the event's own object apart. A lock's word
- * shares its 8 bytes with others: what counts there is whether it has changed. */
-u64 dpor_touched(const struct undo *from, const struct undo *log_end, u64 object)
-{
-    u64 touched = search->more_watched ? 1ull << WATCHED_REST : 0;
-
-    if (undo_end != log_end)
-        return ~0ull;                   /* the log has moved */
-    for (; from != undo_next; from++) {
-        u32 bit = filter_bit(from->offset);
-
-        if (likely(!(search->filter[bit >> 6] >> (bit & 63) & 1)))
-            continue;
-        for (u32 i = 0; i < search->nr_watched; i++) {
-            const struct watched *w = &search->watched[i];
-            u32 shift = (w->offset & 4) * 8;
-
-            if ((w->offset & ~7ull) != from->offset || w->offset == object)
-                continue;
-            if (!w->lock || (u32)(from->old >> shift) != *(u32 *)(sim.base + w->offset))
-                touched |= 1ull << i;
-        }
-    }
-    return touched;
-}
-
 /* --- dependence --- */
 
 /* What a task is about to do, as if it did it now. */
 void dpor_pending(struct event *e, const struct sim_task *t)
 {
     e->task = (u8)t->index;
-    e->kind = t->kind;
-    e->object = t->object;
-    e->size = t->size;
-    e->before = synchronises(t->kind) ? *(u32 *)(sim.base + t->object) : 0;
-    e->writes = t->writes && !(t->kind == POINT_TRYLOCK && e->before & OWNER_MASK);
-    e->barrier = t->kind == POINT_WORK && t->woken;
-    e->touched = 0;
+    e->access = t->next;
+    e->before = is_lock(t->next.kind) ? *(u32 *)(sim.base + t->next.offset) : 0;
+    if (t->next.kind == POINT_TRYLOCK && e->before & OWNER_MASK)
+        e->access.writes = false;
+    e->barrier = t->next.kind == POINT_WORK && t->woken;
     e->previous = e->node = -1;
 }
 
 bool dpor_dependent(const struct event *a, const struct event *b)
 {
-    if (unlikely(!sim.races && !sim.every_access))
-        return true;
-    if ((a->writes || b->writes) && a->object < b->object + b->size
-            && b->object < a->object + a->size)
-        return true;
-    if (b->touched && synchronises(a->kind) && b->touched & dpor_watch(a->object, a->size, a->kind))
-        return true;
-    return a->touched && synchronises(b->kind)
-        && a->touched & dpor_watch(b->object, b->size, b->kind);
+    return accesses_conflict(&a->access, &b->access);
 }
 
 /* --- happens-before --- */
@@ -221,9 +158,9 @@ static enum answer could_go(const struct event *b, u32 a)
 
     if (b->previous < (int)a)           /* it was waiting already */
         return e->node >= 0 && search->nodes[e->node].enabled & ONE(b->task) ? YES : NO;
-    if (!synchronises(e->kind) || e->object != b->object)
+    if (!is_lock(e->access.kind) || e->access.offset != b->access.offset)
         return UNKNOWN;
-    switch (b->kind) {
+    switch (b->access.kind) {
     case POINT_LOCK:
     case POINT_FREE:
     case POINT_READ_LOCK:
@@ -242,7 +179,7 @@ static void analyse(u32 b)
 {
     const struct event *e = &search->events[b];
     u32 *clock = clock_of(b), past[SIM_TASKS];
-    bool waits = e->kind >= POINT_LOCK;
+    bool waits = e->access.kind >= POINT_LOCK;
     u32 races[SIM_TASKS], nr_races = 0;
     enum answer answer;
     struct walk w;
@@ -327,13 +264,13 @@ static bool waits_for_ever(const struct sim_task *t, bool stopped)
 {
     const struct event *last = &search->events[search->nr_events - 1];
 
-    if (t->state != TASK_WAITING || (t->kind < POINT_LOCK && !bounded()))
+    if (t->state != TASK_WAITING || (t->next.kind < POINT_LOCK && !bounded()))
         return false;
     if (bounded())
         return true;
     if (stopped && t->index != last->task)      /* the last event may have let it go on, too late */
         return last->node < 0 || !(search->nodes[last->node].enabled & ONE(t->index));
-    return t->kind == POINT_WORK || !sim_can_go(t);
+    return t->next.kind == POINT_WORK || !sim_can_go(t);
 }
 
 /* After an execution. What waits for ever races with what made it wait. */
@@ -360,7 +297,6 @@ void dpor_analyse(void)
 
         if (!waits_for_ever(t, stopped))
             continue;
-        dpor_watch(t->object, t->size, t->kind);
         dpor_pending(e, t);
         e->barrier = false;
         e->previous = last_of[task];

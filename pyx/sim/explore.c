@@ -18,13 +18,13 @@ void sim_image(u32 bytes)
     for (u32 i = 0; i < sim.nr_tasks + 2; i++)
         memcpy(sim.task[i].saved, sim.task[i].context, bytes);
     undo_mark();
-    lifetime_sync();
+    regions_sync();
 }
 
 static void reset(void)
 {
     undo_reset();
-    lifetime_reset();
+    regions_reset();
     for (u32 i = 0; i < sim.nr_tasks + 2; i++)
         memcpy(sim.task[i].context, sim.task[i].saved, context_bytes);
 }
@@ -37,29 +37,56 @@ static u64 now_ns(void)
     return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
 }
 
-/* Everybody is done: what must hold now? */
+static u32 word_at(u64 offset)
+{
+    return *(const u32 *)(sim.base + offset);
+}
+
+/* Whether a lock that the dead task had taken is taken still, as its word says: a reader is not
+ * named there, but all the others are done. */
+static bool still_held(const struct sim_task *t, u32 k)
+{
+    u32 word = word_at(t->held[k]);
+
+    return t->held_kind[k] == POINT_READ_LOCK ? word >= READER
+                                              : (word & OWNER_MASK) == t->index + 1;
+}
+
+/* What a task left locked: it ended, or it died. */
+static bool locks_are_left(void)
+{
+    char text[160];
+
+    for (u32 i = 0; i < sim.nr_tasks; i++) {
+        struct sim_task *t = &sim.task[i];
+        bool died = t->state == TASK_KILLED;
+
+        for (u32 k = 0; k < t->nr_held; k++) {
+            if (t->state != TASK_FINISHED && !(died && still_held(t, k)))
+                continue;
+            sim.running = t;
+            snprintf(text, sizeof(text), died ? "task %u died with the lock 0x%x held, and nobody "
+                     "has set it free" : "task %u ends with the lock 0x%x held", i + 1,
+                     t->held[k]);
+            sim_report(died ? V_ORPHANED_LOCK : V_LOCK_MISUSE, "end", 0, 0, t->held[k], text);
+            sim.verdict.pc = t->held_pc[k];
+            sim.ending = END_VERDICT;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Everybody is done, or dead: what must hold now? */
 static void judge(void)
 {
     char text[160];
 
     for (u32 i = 0; i < sim.nr_tasks; i++)
-        if (sim.task[i].state == TASK_KILLED || (sim.deadlock_ok
-                && sim.task[i].state == TASK_WAITING && !sim.task[i].daemon)) {
-            sim_totals.deaths += sim.task[i].state == TASK_KILLED;
-            return;                     /* it left what it was at half done */
-        }
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        struct sim_task *t = &sim.task[i];
-
-        if (t->state != TASK_FINISHED || t->nr_held == 0)
-            continue;
-        sim.running = t;
-        snprintf(text, sizeof(text), "task %u ends with the lock 0x%x held", i + 1, t->held[0]);
-        sim_report(V_LOCK_MISUSE, "end", 0, 0, t->held[0], text);
-        sim.verdict.pc = t->held_pc[0];
-        sim.ending = END_VERDICT;
+        if (sim.deadlock_ok && sim.task[i].state == TASK_WAITING && !sim.task[i].daemon)
+            return;                     /* it waits for ever in the middle of something */
+    if (locks_are_left())
         return;
-    }
     switch (linear_check(text, sizeof(text))) {
     case LINEAR:
         break;
@@ -92,15 +119,22 @@ static void one_execution(void)
 {
     u32 steps;
 
+    sim.death_rarity = 2;               /* deaths early and late, in short programs and long ones */
+    if (unlikely(sim.death_budget) && sim.strategy != &strategy_replay)
+        sim.death_rarity = (u8)(2 + sim_random_below(9));
     sim_execute();
     steps = sim.steps;
     if (sim.ending == END_DONE)
         judge();
     sim.steps = steps;
+    if (unlikely(sim.ending == END_AGAIN))
+        return;
     sim_totals.executions++;
     sim_totals.steps += steps;
     sim_totals.choices += sim.choices;
     sim_totals.switches += sim.switches;
+    for (u32 i = 0; i < sim.nr_tasks; i++)
+        sim_totals.deaths += sim.task[i].state == TASK_KILLED;
     sim_totals.limited += sim.ending == END_STEPS;
     sim_totals.pruned += sim.ending == END_PRUNED;
 }
@@ -136,6 +170,10 @@ int sim_explore(u64 executions, u64 nanoseconds)
         one_execution();
         if (sim.strategy->end)
             sim.strategy->end();
+        if (unlikely(sim.ending == END_AGAIN)) {
+            n--;
+            continue;
+        }
         sim.execution += !sim.unnumbered;
         if (sim.ending == END_VERDICT || sim.order_edge) {
             why = STOP_FOUND;

@@ -1,6 +1,6 @@
-/* What the gate of the sim world calls besides locks and waits (locks.c): a checker that looks
- * away, payloads, races that are meant, histories, poison, and what a task may do with the locks
- * that it holds. Outside an execution nothing happens. */
+/* What the gate of the sim world calls besides locks and waits (locks.c) and accesses (hooks.c): a
+ * checker that looks away, payloads, races that are meant, histories, and what a task may do with
+ * the locks that it holds. Outside an execution nothing happens. */
 #include "sim.h"
 #include "remote.h"
 
@@ -51,10 +51,12 @@ void sim_payload_begin(u64 low, u64 high)
 /* As the kernel's data_race(): the next access is meant to race, for a reason that is listed. */
 void sim_data_race(int reason)
 {
-    if (sim.window)
-        sim.running->known_race = (u8)(reason + 1);
-    else
+    if (sim.window) {
+        sim.running->known_race = (u8)reason;
+        sim.running->special |= SPECIAL_RACE;
+    } else {
         watch_known_race(reason);
+    }
 }
 
 void sim_payload_end(void)
@@ -79,31 +81,6 @@ void sim_leave_operation(void)
         remote_ask(&(struct remote_call){ .what = CALL_LEAVES });
     if (sim.running && sim_in_fiber())
         sim_end(END_VERDICT);
-}
-
-/* memset of freed memory. Only the head, where headers are, is shown to the race detector: the
- * rest belongs to objects, whose owners are ordered by it. */
-void sim_poison(void *p, int byte, u64 size)
-{
-    u64 offset = offset_of(p);
-
-    if (sim.window && offset < sim.window) {
-        if (unlikely(sim.remote))
-            remote_ask(&(struct remote_call){ .what = CALL_POISON, .object = offset,
-                                              .size = size, .pc = HERE });
-        else
-            sim_poisoned(offset, size, HERE);
-    } else if (offset < sim.checked) {
-        watch_access(offset, size, true, false, HERE);
-    }
-    memset(p, byte, size);
-}
-
-void sim_poisoned(u64 offset, u64 size, u64 pc)
-{
-    undo_range(offset, size);
-    if (sim.races)
-        race_range(offset, size < 128 ? size : 128, true, pc);
 }
 
 /* --- what a task holds --- */

@@ -52,6 +52,7 @@ cdef extern from "sim/remote.h":
     void gate_write_unlock "z3f_gate_write_unlock"(u32 *lock) noexcept nogil
     void gate_wait_free "sim_gate_wait_free"(u32 *lock) noexcept nogil
     void gate_wait_change "sim_gate_wait_change"(u64 *word, u64 seen) noexcept nogil
+    void gate_wait_while "sim_gate_wait_while"(u64 *word, u64 value) noexcept nogil
     void gate_wait_equal "sim_gate_wait_equal"(u64 *word, u64 value) noexcept nogil
     bint gate_wait_work "sim_gate_wait_work"(void *items) noexcept nogil
     void gate_yield "sim_gate_yield"() noexcept nogil
@@ -62,8 +63,9 @@ cdef extern from "sim/remote.h":
     void data_race "sim_data_race"(int reason) noexcept nogil
     bint accesses_seen "z3f_yes"() noexcept nogil   # by whoever looks for races
     bint gate_should_fail "sim_gate_should_fail"(int fault) noexcept nogil
-    void frame_lives "lifetime_frame"(u64 address, bint live) noexcept nogil
-    void slots_live "lifetime_slots"(u64 offset, bint live) noexcept nogil
+    void gate_birth "sim_birth"(u64 offset) noexcept nogil
+    void gate_death "sim_death"(u64 offset) noexcept nogil
+    bint gate_died "sim_died"(u32 task) noexcept nogil
     void payload_begin "sim_payload_begin"(u64 low, u64 high) noexcept nogil
     void payload_end "sim_payload_end"() noexcept nogil
     void gate_might_sleep "sim_might_sleep"(const char *where, u32 preempt_count) noexcept nogil

@@ -1,9 +1,11 @@
 /* What the compiler calls at each load, store and atomic of the instrumented subject
- * (-fsanitize=thread, without its runtime: these are the kernel's KCSAN hooks in user space).
+ * (-fsanitize=thread, without its runtime: these are the kernel's KCSAN hooks in user space), and
+ * what the subject calls where the compiler does not: memcpy, memset, poison, births and deaths.
+ * Each makes the record of its access (access.h), and nothing else.
  *
  * An access outside the window costs two comparisons; the window is empty while nobody runs, and
  * then a process may check its accesses itself (watch.c). */
-#include "sim.h"
+#include "observe.h"
 #include "remote.h"
 
 #include <string.h>
@@ -18,41 +20,56 @@ static inline u64 in_window(const volatile void *p)
     return (u64)((const volatile char *)p - sim.base);
 }
 
-static inline bool is_point(u64 pc)
+static inline bool is_point(const struct access *a)
 {
-    return unlikely(sim.every_access)
-        || (unlikely(promoted_filter[(pc ^ pc >> 13) & 8191]) && promoted(pc));
+    return a->kind == POINT_RMW || unlikely(sim.every_access)
+        || (unlikely(promoted_filter[(a->pc ^ a->pc >> 13) & 8191]) && promoted(a->pc));
 }
 
-static inline void check_lifetime(struct sim_task *t, u64 offset, u32 size, bool write, u64 pc)
+static __attribute__((noinline, cold)) void special(struct sim_task *t, const struct access *a)
 {
-    if (unlikely(life[offset >> PAGE_SHIFT] >= LIFE_SLOTS) || unlikely(t->payload))
-        lifetime_check(offset, size, write, pc);
+    if (t->special & SPECIAL_RACE && !a->atomic) {
+        benign_add(a->pc, t->known_race);
+        t->special &= (u8)~SPECIAL_RACE;
+    }
+    if (t->special & SPECIAL_MORTAL && a->writes)
+        sim_may_die(t);
+}
+
+/* The one way of everything that touches memory and is no lock: announced where it is a schedule
+ * point, done, observed. Whether it did write: a compare-and-swap that fails has only looked. */
+static inline __attribute__((always_inline)) bool access_memory(struct access a,
+                                                                const u64 *expected,
+                                                                int failure_order)
+{
+    struct sim_task *t = sim.running;
+
+    if (unlikely(sim.remote))
+        return remote_access(&a, expected, failure_order);
+    if (unlikely((++t->accesses & 0xfffff) == 0))
+        sim_runaway();
+    if (unlikely(t->special))
+        special(t, &a);
+    if (is_point(&a))
+        sim_point(t, &a);
+    if (expected && memcmp(sim.base + a.offset, expected, a.size)) {
+        a.writes = false;
+        a.order = (u8)failure_order;
+    }
+    sim_observe(t, &a);
+    return a.writes;
+}
+
+bool sim_memory_access(const struct access *a, const u64 *expected, int failure_order)
+{
+    return access_memory(*a, expected, failure_order);
 }
 
 static void plain_access(u64 offset, u32 size, bool write, u64 pc)
 {
-    struct sim_task *t = sim.running;
-
-    if (unlikely(sim.remote)) {
-        remote_access(CALL_PLAIN, offset, size, write, 0, pc, NULL);
-        return;
-    }
-    if (unlikely((++t->accesses & 0xfffff) == 0))
-        sim_runaway();
-    if (unlikely(t->known_race)) {
-        benign_add(pc, (u32)t->known_race - 1);
-        t->known_race = 0;
-    }
-    if (is_point(pc))
-        sim_point(write ? POINT_STORE : POINT_LOAD, offset, size, write, 0, pc);
-    check_lifetime(t, offset, size, write, pc);
-    if (write)
-        undo_word(offset, size);
-    if (sim.races)
-        race_plain(offset, size, write, pc);
-    if (unlikely(sim.recording > 1))
-        trace_event(EVENT_ACCESS, offset, size | (write ? EVENT_WRITES : 0), pc);
+    access_memory((struct access){ .kind = write ? POINT_STORE : POINT_LOAD, .reads = !write,
+                                   .writes = write, .size = size, .offset = offset, .pc = pc },
+                  NULL, 0);
 }
 
 #define PLAIN(size)                                                                     \
@@ -102,34 +119,13 @@ PLAIN_ALIAS(__tsan_unaligned_write8, 8, true)
 PLAIN_ALIAS(__tsan_unaligned_write16, 16, true)
 
 /* Ranges: aggregates that the compiler copies, and the subject's memcpy, memmove and memset. */
-static void range_access(u64 offset, u64 size, bool write, u64 pc)
-{
-    struct sim_task *t = sim.running;
-
-    if (unlikely(sim.remote)) {
-        remote_access(CALL_RANGE, offset, size, write, 0, pc, NULL);
-        return;
-    }
-    t->accesses++;
-    if (is_point(pc))
-        sim_point(write ? POINT_STORE : POINT_LOAD, offset, (u32)size, write, 0, pc);
-    check_lifetime(t, offset, (u32)size, write, pc);
-    if (write)
-        undo_range(offset, size);
-    if (sim.races)
-        race_range(offset, size, write, pc);
-    if (unlikely(sim.recording > 1))
-        trace_event(EVENT_ACCESS, offset, (size > 127 ? 127 : (u32)size) | (write ? EVENT_WRITES : 0),
-                    pc);
-}
-
 HOOK void __tsan_read_range(void *p, unsigned long size);
 HOOK void __tsan_write_range(void *p, unsigned long size);
 HOOK void __tsan_read_range(void *p, unsigned long size)
 {
     u64 offset = in_window(p);
     if (offset < sim.window && size)
-        range_access(offset, size, false, HERE);
+        plain_access(offset, (u32)size, false, HERE);
     else if (unlikely(offset < sim.checked) && size)
         watch_access(offset, size, false, false, HERE);
 }
@@ -137,7 +133,7 @@ HOOK void __tsan_write_range(void *p, unsigned long size)
 {
     u64 offset = in_window(p);
     if (offset < sim.window && size)
-        range_access(offset, size, true, HERE);
+        plain_access(offset, (u32)size, true, HERE);
     else if (unlikely(offset < sim.checked) && size)
         watch_access(offset, size, true, false, HERE);
 }
@@ -146,7 +142,7 @@ void sim_reads(const void *p, u64 size)
 {
     u64 offset = in_window(p);
     if (offset < sim.window && size)
-        range_access(offset, size, false, HERE);
+        plain_access(offset, (u32)size, false, HERE);
     else if (unlikely(offset < sim.checked) && size)
         watch_access(offset, size, false, false, HERE);
 }
@@ -154,10 +150,44 @@ void sim_writes(const void *p, u64 size)
 {
     u64 offset = in_window(p);
     if (offset < sim.window && size)
-        range_access(offset, size, true, HERE);
+        plain_access(offset, (u32)size, true, HERE);
     else if (unlikely(offset < sim.checked) && size)
         watch_access(offset, size, true, false, HERE);
 }
+
+/* memset of freed memory: its death was an access to all of it already. */
+void sim_poison(void *p, int byte, u64 size)
+{
+    u64 offset = in_window(p);
+
+    if (offset < sim.window)
+        access_memory((struct access){ .kind = POINT_POISON, .writes = true, .size = (u32)size,
+                                       .offset = offset, .pc = HERE }, NULL, 0);
+    else if (unlikely(offset < sim.checked))
+        watch_access(offset, size, true, false, HERE);
+    memset(p, byte, size);
+}
+
+/* An allocation begins or ends, as a whole: nothing that belongs to it may be unordered with
+ * either. */
+static inline __attribute__((always_inline)) void life_changes(int kind, u64 offset, u64 pc)
+{
+    const struct region *r;
+
+    if (!sim.window) {
+        watch_lives(offset, kind == POINT_BIRTH);
+        return;
+    }
+    for (u32 i = 0; i < sim.nr_regions; i++) {
+        r = &sim.region[i];
+        if (offset >= r->start && offset < r->end)
+            access_memory((struct access){ .kind = (u8)kind, .writes = true, .size = r->guarded,
+                                           .offset = offset, .pc = pc }, NULL, 0);
+    }
+}
+
+void sim_birth(u64 offset) { life_changes(POINT_BIRTH, offset, HERE); }
+void sim_death(u64 offset) { life_changes(POINT_DEATH, offset, HERE); }
 
 HOOK void __tsan_init(void);
 HOOK void __tsan_init(void) { }
@@ -170,33 +200,43 @@ HOOK void __tsan_vptr_update(void **p, void *v) { (void)p; (void)v; }
 
 /* Atomics. A read-modify-write is always a point; a load or a store is one once it was seen to
  * conflict. Within an execution there is one thread: no instruction need be atomic, and those that
- * are cost more than the rest of the hook. memory_order: 0 relaxed, 1 consume, 2 acquire, 3 release, 4 acq_rel, 5 seq_cst. */
-static inline bool acquires(int order) { return order == 1 || order == 2 || order >= 4; }
-static inline bool releases(int order) { return order >= 3; }
-
-static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 size, int kind, int order, u64 pc,
-                                 const u64 *expected)
+ * are cost more than the rest of the hook. Orders as the compiler passes them: 0 relaxed, 1 consume,
+ * 2 acquire, 3 release, 4 acq_rel, 5 seq_cst; consume is taken as acquire. */
+static inline int load_order(int order)
 {
-    struct sim_task *t = sim.running;
-    bool write = kind != POINT_LOAD;
+    return order == 0 ? 0 : order == 5 ? ORDER_ACQUIRE | ORDER_SEQ_CST : ORDER_ACQUIRE;
+}
 
-    if (unlikely(sim.remote)) {
-        remote_access(CALL_ATOMIC, offset, size, kind, order, pc, expected);
-        return;
+static inline int store_order(int order)
+{
+    return order == 0 ? 0 : order == 5 ? ORDER_RELEASE | ORDER_SEQ_CST : ORDER_RELEASE;
+}
+
+static inline int rmw_order(int order)
+{
+    switch (order) {
+    case 0:
+        return 0;
+    case 1:
+    case 2:
+        return ORDER_ACQUIRE;
+    case 3:
+        return ORDER_RELEASE;
+    case 4:
+        return ORDER_ACQUIRE | ORDER_RELEASE;
+    default:
+        return ORDER_ACQUIRE | ORDER_RELEASE | ORDER_SEQ_CST;
     }
-    t->accesses++;
-    if (kind == POINT_RMW || is_point(pc))
-        sim_point(kind, offset, size, write, 0, pc);
-    if (expected && memcmp(sim.base + offset, expected, size))
-        write = false;                  /* a compare-and-swap that fails has only looked */
-    check_lifetime(t, offset, size, write, pc);
-    if (write)
-        undo_word(offset, size);
-    if (sim.races)
-        race_atomic(offset, size, write, kind != POINT_STORE && acquires(order),
-                    write && releases(order), pc);
-    if (unlikely(sim.recording > 1))
-        trace_event(EVENT_ACCESS, offset, size | (write ? EVENT_WRITES : 0), pc);
+}
+
+static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 size, int kind,
+                                                                int order, u64 pc,
+                                                                const u64 *expected, int failure)
+{
+    access_memory((struct access){ .kind = (u8)kind, .order = (u8)order, .atomic = true,
+                                   .reads = kind != POINT_STORE, .writes = kind != POINT_LOAD,
+                                   .size = size, .offset = offset, .pc = pc },
+                  expected, failure);
 }
 
 #define RMW(bits, name, how, expression)                                                    \
@@ -210,7 +250,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
                 watch_access(offset, bits / 8, true, true, HERE);                       \
             return __atomic_##name##how(p, v, __ATOMIC_ACQ_REL);                        \
         }                                                                               \
-        atomic_access(offset, bits / 8, POINT_RMW, order, HERE, 0);                     \
+        atomic_access(offset, bits / 8, POINT_RMW, rmw_order(order), HERE, 0, 0);       \
         old = *p;                                                                       \
         *p = (u##bits)(expression);                                                     \
         return old;                                                                     \
@@ -224,14 +264,14 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         u64 wanted = *expected;                                                         \
-        (void)failure;                                                                  \
         if (unlikely(offset >= sim.window)) {                                           \
             if (unlikely(offset < sim.checked))                                         \
                 watch_access(offset, bits / 8, *p == (u##bits)wanted, true, HERE);      \
             return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
                                                __ATOMIC_RELAXED);                       \
         }                                                                               \
-        atomic_access(offset, bits / 8, POINT_RMW, order, HERE, &wanted);               \
+        atomic_access(offset, bits / 8, POINT_RMW, rmw_order(order), HERE, &wanted,     \
+                      load_order(failure));                                             \
         *expected = *p;                                                                 \
         if (*expected != (u##bits)wanted)                                               \
             return 0;                                                                   \
@@ -246,7 +286,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_LOAD, order, HERE, 0);                \
+            atomic_access(offset, bits / 8, POINT_LOAD, load_order(order), HERE, 0, 0); \
         else if (unlikely(offset < sim.checked))                                        \
             watch_access(offset, bits / 8, false, true, HERE);                          \
         return __atomic_load_n(p, __ATOMIC_ACQUIRE);                                    \
@@ -255,7 +295,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < sim.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_STORE, order, HERE, 0);               \
+            atomic_access(offset, bits / 8, POINT_STORE, store_order(order), HERE, 0, 0); \
         else if (unlikely(offset < sim.checked))                                        \
             watch_access(offset, bits / 8, true, true, HERE);                           \
         __atomic_store_n(p, v, __ATOMIC_RELEASE);                                       \
@@ -276,21 +316,13 @@ ATOMICS(64)
 
 HOOK void __tsan_atomic_thread_fence(int order);
 HOOK void __tsan_atomic_signal_fence(int order);
-HOOK void __tsan_atomic_thread_fence(int order) { (void)order; __atomic_thread_fence(5); }
+/* Touches no memory: no point, and nothing to observe but for the clocks. */
+HOOK void __tsan_atomic_thread_fence(int order)
+{
+    if (sim.window)
+        access_memory((struct access){ .kind = POINT_FENCE, .order = (u8)rmw_order(order),
+                                       .pc = HERE }, NULL, 0);
+    else
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
 HOOK void __tsan_atomic_signal_fence(int order) { (void)order; }
-
-/* A process asks its proxy. */
-void hook_plain(u64 offset, u32 size, bool write, u64 pc)
-{
-    plain_access(offset, size, write, pc);
-}
-
-void hook_range(u64 offset, u64 size, bool write, u64 pc)
-{
-    range_access(offset, size, write, pc);
-}
-
-void hook_atomic(u64 offset, u32 size, int kind, int order, u64 pc, const u64 *expected)
-{
-    atomic_access(offset, size, kind, order, pc, expected);
-}

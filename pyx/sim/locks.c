@@ -1,19 +1,13 @@
 /* Locks and waits of the sim world: the words are the live world's, the waiting is the
- * scheduler's. A task that waits is not enabled until it can go on; a try never waits. */
-#include "sim.h"
+ * scheduler's. A task that waits is not enabled until it can go on; a try never waits. A lock
+ * operation is an access that reads and writes its word, a wait one that reads it. */
+#include "observe.h"
 #include "remote.h"
 
 #include <stdio.h>
 #include <string.h>
 
-
 #define HERE ((u64)__builtin_return_address(0) - sim.module)
-
-static inline struct sim_task *step(void)
-{
-    sim.running->accesses++;
-    return sim.running;
-}
 
 static inline u32 word_at(u64 offset)
 {
@@ -23,7 +17,6 @@ static inline u32 word_at(u64 offset)
 /* An actor that is a process does it itself, when its proxy lets it go on. */
 static inline void set_word(u64 offset, u32 value)
 {
-    undo_word(offset, 4);
     if (likely(!sim.proxies) || sim.alone)
         *(u32 *)(sim.base + offset) = value;
 }
@@ -38,7 +31,8 @@ static inline bool no_lock(u32 word)
 /* A scratch word's lock is a class of its own. */
 static inline int class_of(u64 offset, int lock_class)
 {
-    return lock_class == LC_RAW ? LC_WORDS + (int)((offset - sim.scratch) / SCRATCH_STRIDE) : lock_class;
+    return lock_class == LC_RAW ? LC_WORDS + (int)((offset - sim.scratch) / SCRATCH_STRIDE)
+                                : lock_class;
 }
 
 /* A list head that was never made is all zero. */
@@ -49,47 +43,48 @@ static inline bool has_item(u64 list_head)
     return first && first != list_head;
 }
 
+static inline u64 value_at(const struct access *a)
+{
+    return a->size == 4 ? word_at(a->offset) : *(u64 *)(sim.base + a->offset);
+}
+
 bool sim_can_go(const struct sim_task *t)
 {
     u32 word;
 
-    switch (t->kind) {
+    switch (t->next.kind) {
     case POINT_LOCK:
     case POINT_FREE:
-        word = word_at(t->object);
+        word = word_at(t->next.offset);
         return (word & OWNER_MASK) == 0 || unlikely(no_lock(word));
     case POINT_READ_LOCK:
-        return (word_at(t->object) & OWNER_MASK) == 0;
+        return (word_at(t->next.offset) & OWNER_MASK) == 0;
     case POINT_WRITE_LOCK:
-        return word_at(t->object) == 0;
+        return word_at(t->next.offset) == 0;
     case POINT_CHANGE:
-        return t->size == 4 ? word_at(t->object) != (u32)t->seen
-                            : *(u64 *)(sim.base + t->object) != t->seen;
+        return value_at(&t->next) != t->next.seen;
     case POINT_EQUAL:
-        return t->size == 4 ? word_at(t->object) == (u32)t->seen
-                            : *(u64 *)(sim.base + t->object) == t->seen;
+        return value_at(&t->next) == t->next.seen;
     case POINT_WORK:
-        return t->woken || has_item(t->object);
+        return t->woken || has_item(t->next.offset);
     default:
         return true;
     }
 }
 
-void sim_note_held(u64 offset, int lock_class, u64 pc)
+static inline void note_held(struct sim_task *t, const struct access *a, int lock_class)
 {
-    struct sim_task *t = sim.running;
-
-    if (t->nr_held < 16) {
-        t->held[t->nr_held] = (u32)offset;
-        t->held_class[t->nr_held] = (u8)lock_class;
-        t->held_pc[t->nr_held] = pc;
-        t->nr_held++;
-    }
+    if (unlikely(t->nr_held == SIM_HELD))
+        sim_end(END_STEPS);             /* a limit of this tool, and no verdict */
+    t->held[t->nr_held] = (u32)a->offset;
+    t->held_class[t->nr_held] = (u8)lock_class;
+    t->held_kind[t->nr_held] = a->kind;
+    t->held_pc[t->nr_held] = a->pc;
+    t->nr_held++;
 }
 
-void sim_note_let_go(u64 offset)
+static inline void note_let_go(struct sim_task *t, u64 offset)
 {
-    struct sim_task *t = sim.running;
     u32 i = t->nr_held;
 
     while (i--) {
@@ -99,283 +94,261 @@ void sim_note_let_go(u64 offset)
         for (; i < t->nr_held; i++) {
             t->held[i] = t->held[i + 1];
             t->held_class[i] = t->held_class[i + 1];
+            t->held_kind[i] = t->held_kind[i + 1];
             t->held_pc[i] = t->held_pc[i + 1];
         }
         return;
     }
 }
 
-static inline void check_life(u64 offset, u64 pc)
+static inline bool holds(const struct sim_task *t, u64 offset)
 {
-    if (unlikely(life[offset >> PAGE_SHIFT] >= LIFE_SLOTS))
-        lifetime_check(offset, 4, true, pc);
+    for (u32 i = 0; i < t->nr_held; i++)
+        if (t->held[i] == offset)
+            return true;
+    return false;
 }
 
-_Noreturn static void bad_word(u64 offset, u64 pc, const char *where)
+/* Of a lock that the task holds already no other lock can be the reason: it waits for itself. */
+static inline void check_self(const struct sim_task *t, const struct access *a)
 {
-    u32 word = word_at(offset);
+    if (a->kind == POINT_LOCK) {
+        if (unlikely((word_at(a->offset) & OWNER_MASK) == t->index + 1))
+            sim_fail(V_DEADLOCK, "spin_lock", 0, 0, a->offset, a->pc,
+                     "it waits for a lock that it holds itself");
+    } else if (unlikely(holds(t, a->offset))) {
+        if (a->kind == POINT_WRITE_LOCK)
+            sim_fail(V_DEADLOCK, "write_lock", 0, 0, a->offset, a->pc,
+                     "it takes for writing a lock that it holds already");
+        if ((word_at(a->offset) & OWNER_MASK) == t->index + 1)
+            sim_fail(V_DEADLOCK, "read_lock", 0, 0, a->offset, a->pc,
+                     "it takes for reading a lock that it holds for writing");
+    }
+}
+
+static const char *const names[] = {
+    [POINT_LOCK] = "spin_lock", [POINT_TRYLOCK] = "spin_trylock", [POINT_UNLOCK] = "spin_unlock",
+    [POINT_READ_LOCK] = "read_lock", [POINT_READ_UNLOCK] = "read_unlock",
+    [POINT_WRITE_LOCK] = "write_lock", [POINT_WRITE_UNLOCK] = "write_unlock",
+};
+
+/* It was waited for, and its word is none of a lock. */
+_Noreturn static void bad_word(const struct access *a)
+{
+    u32 word = word_at(a->offset);
     char text[120];
 
     if (word == POISON32)
-        sim_fail(V_USE_AFTER_FREE, where, 0, 0, offset, pc, "the lock lies in freed memory");
+        sim_fail(V_USE_AFTER_FREE, names[a->kind], 0, 0, a->offset, a->pc,
+                 "the lock lies in freed memory");
     snprintf(text, sizeof(text), "the lock word is 0x%x: no task has that number", word);
-    sim_fail(V_CORRUPTION, where, 0, 0, offset, pc, text);
+    sim_fail(V_CORRUPTION, names[a->kind], 0, 0, a->offset, a->pc, text);
 }
 
-/* It was waited for: the lock is free, or the word is none. */
-static inline void check_word(u64 offset, u64 pc, const char *where)
+static inline bool may_let_go(const struct sim_task *t, const struct access *a)
 {
-    check_life(offset, pc);
-    if (unlikely(no_lock(word_at(offset))))
-        bad_word(offset, pc, where);
+    u32 word = word_at(a->offset);
+
+    return a->kind == POINT_READ_UNLOCK ? word >= READER && holds(t, a->offset)
+                                        : (word & OWNER_MASK) == t->index + 1;
 }
 
-static inline __attribute__((always_inline)) void lock_at(u64 offset, int lock_class, u64 pc)
+_Noreturn static void misuse(const struct access *a)
 {
-    struct sim_task *t = step();
+    char text[140];
 
-    if (unlikely((word_at(offset) & OWNER_MASK) == t->index + 1))
-        sim_fail(V_DEADLOCK, "spin_lock", 0, 0, offset, pc,
-                 "it waits for a lock that it holds itself");
-    if (t->nr_held)
-        lock_order_acquired(t, class_of(offset, lock_class), pc);
-    sim_point(POINT_LOCK, offset, 4, true, 0, pc);
-    check_word(offset, pc, "spin_lock");
-    set_word(offset, word_at(offset) + LOCK_GENERATION + t->index + 1);
-    if (sim.races)
-        race_acquire(offset);
-    sim_note_held(offset, class_of(offset, lock_class), pc);
+    if (a->kind == POINT_UNLOCK)
+        snprintf(text, sizeof(text), "unlock of a lock that it does not hold (owner: task %u)",
+                 word_at(a->offset) & OWNER_MASK);
+    else
+        snprintf(text, sizeof(text), "%s of a lock that it does not %s", names[a->kind],
+                 a->kind == POINT_READ_UNLOCK ? "read" : "hold");
+    sim_fail(V_LOCK_MISUSE, names[a->kind], 0, 0, a->offset, a->pc, text);
+}
+
+/* A lock operation of any kind, from its announcement to its word: whether it took or let go. */
+static inline __attribute__((always_inline)) bool lock_access(struct access a, int lock_class,
+                                                              bool may_fail)
+{
+    struct sim_task *t = sim_step();
+    bool takes = a.kind == POINT_LOCK || a.kind == POINT_READ_LOCK || a.kind == POINT_WRITE_LOCK;
+    u32 word, owner;
+
+    lock_class = class_of(a.offset, lock_class);
+    if (unlikely(t->special & SPECIAL_MORTAL))
+        sim_may_die(t);
+    if (takes) {
+        check_self(t, &a);
+        if (t->nr_held)
+            lock_order_acquired(t, lock_class, a.pc);
+    }
+    sim_point(t, &a);
+    word = word_at(a.offset);
+    owner = word & OWNER_MASK;
+    if (a.kind == POINT_TRYLOCK
+            && (owner || (may_fail && sim.fault_left[FAIL_TRYLOCK]
+                          && sim_decide(FAIL_TRYLOCK, a.pc)))) {
+        a.writes = false;
+        a.order = ORDER_RELAXED;
+    }
+    sim_observe(t, &a);
+    if ((takes && unlikely(no_lock(word)))
+            || (a.kind == POINT_TRYLOCK && unlikely(word == POISON32)))
+        bad_word(&a);
+    if (unlikely(a.order & ORDER_RELEASE && !may_let_go(t, &a)))
+        misuse(&a);
+    switch (a.kind) {
+    case POINT_TRYLOCK:
+        if (!a.writes)
+            return false;
+        set_word(a.offset, word + LOCK_GENERATION + t->index + 1);
+        break;
+    case POINT_LOCK:
+        set_word(a.offset, word + LOCK_GENERATION + t->index + 1);
+        break;
+    case POINT_READ_LOCK:
+        set_word(a.offset, word + READER);
+        break;
+    case POINT_WRITE_LOCK:
+        set_word(a.offset, t->index + 1);
+        break;
+    case POINT_UNLOCK:
+        set_word(a.offset, word & ~(u32)OWNER_MASK);
+        break;
+    case POINT_READ_UNLOCK:
+        set_word(a.offset, word - READER);
+        break;
+    case POINT_WRITE_UNLOCK:
+        set_word(a.offset, 0);
+        break;
+    }
+    if (a.order & ORDER_RELEASE)
+        note_let_go(t, a.offset);
+    else
+        note_held(t, &a, lock_class);
+    return true;
+}
+
+bool sim_lock_access(const struct access *a, int lock_class, bool may_fail)
+{
+    return lock_access(*a, lock_class, may_fail);
+}
+
+static inline __attribute__((always_inline)) bool lock_op(int kind, u32 *lock, int lock_class,
+                                                          bool may_fail, u64 pc)
+{
+    bool lets_go = kind == POINT_UNLOCK || kind == POINT_READ_UNLOCK || kind == POINT_WRITE_UNLOCK;
+    struct access a = { .kind = (u8)kind, .order = lets_go ? ORDER_RELEASE : ORDER_ACQUIRE,
+                        .atomic = true, .reads = true, .writes = true, .size = 4,
+                        .offset = offset_of(lock), .pc = pc };
+
+    if (unlikely(sim.remote))
+        return remote_lock(&a, lock_class, may_fail);
+    return lock_access(a, lock_class, may_fail);
 }
 
 void sim_gate_lock(u32 *lock, int lock_class)
 {
-    if (unlikely(sim.remote))
-        remote_lock(CALL_LOCK, lock, lock_class, HERE);
-    else
-        lock_at(offset_of(lock), lock_class, HERE);
-}
-
-void sim_lock_at(u64 offset, int lock_class, u64 pc)
-{
-    lock_at(offset, lock_class, pc);
-}
-
-static inline bool trylock_at(u64 offset, int lock_class, bool may_fail, u64 pc)
-{
-    struct sim_task *t = step();
-
-    sim_point(POINT_TRYLOCK, offset, 4, true, 0, pc);
-    check_life(offset, pc);
-    if (unlikely(word_at(offset) == POISON32))
-        bad_word(offset, pc, "spin_trylock");
-    if (word_at(offset) & OWNER_MASK)
-        return false;
-    if (may_fail && sim.fault_left[FAIL_TRYLOCK] && sim_decide(FAIL_TRYLOCK, pc))
-        return false;
-    set_word(offset, word_at(offset) + LOCK_GENERATION + t->index + 1);
-    if (sim.races)
-        race_acquire(offset);
-    sim_note_held(offset, class_of(offset, lock_class), pc);
-    return true;
+    lock_op(POINT_LOCK, lock, lock_class, false, HERE);
 }
 
 /* As the live world's: it may fail for no reason, if failures are injected. */
 bool sim_gate_trylock(u32 *lock, int lock_class)
 {
-    if (unlikely(sim.remote))
-        return remote_trylock(lock, lock_class, true, HERE);
-    return trylock_at(offset_of(lock), lock_class, true, HERE);
+    return lock_op(POINT_TRYLOCK, lock, lock_class, true, HERE);
 }
 
 bool sim_gate_trylock_bare(u32 *lock, int lock_class)
 {
-    if (unlikely(sim.remote))
-        return remote_trylock(lock, lock_class, false, HERE);
-    return trylock_at(offset_of(lock), lock_class, false, HERE);
-}
-
-bool sim_trylock_at(u64 offset, int lock_class, bool may_fail, u64 pc)
-{
-    return trylock_at(offset, lock_class, may_fail, pc);
-}
-
-static inline __attribute__((always_inline)) void unlock_at(u64 offset, u64 pc)
-{
-    struct sim_task *t = step();
-    char text[120];
-
-    sim_point(POINT_UNLOCK, offset, 4, true, 0, pc);
-    check_life(offset, pc);
-    if (unlikely((word_at(offset) & OWNER_MASK) != t->index + 1)) {
-        snprintf(text, sizeof(text), "unlock of a lock that it does not hold (owner: task %u)",
-                 word_at(offset) & OWNER_MASK);
-        sim_fail(V_LOCK_MISUSE, "spin_unlock", 0, 0, offset, pc, text);
-    }
-    if (sim.races)
-        race_release(offset);
-    set_word(offset, word_at(offset) & ~(u32)OWNER_MASK);
-    sim_note_let_go(offset);
+    return lock_op(POINT_TRYLOCK, lock, lock_class, false, HERE);
 }
 
 void sim_gate_unlock(u32 *lock)
 {
-    if (unlikely(sim.remote))
-        remote_lock(CALL_UNLOCK, lock, 0, HERE);
-    else
-        unlock_at(offset_of(lock), HERE);
-}
-
-void sim_unlock_at(u64 offset, u64 pc)
-{
-    unlock_at(offset, pc);
+    lock_op(POINT_UNLOCK, lock, 0, false, HERE);
 }
 
 void sim_read_lock(u32 *lock, int lock_class, u64 pc)
 {
-    u64 offset = offset_of(lock);
-
-    if (unlikely(sim.remote)) {
-        remote_lock(CALL_READ_LOCK, lock, lock_class, pc);
-        return;
-    }
-    step();
-    if (sim.running->nr_held)
-        lock_order_acquired(sim.running, class_of(offset, lock_class), pc);
-    sim_point(POINT_READ_LOCK, offset, 4, true, 0, pc);
-    check_word(offset, pc, "read_lock");
-    set_word(offset, word_at(offset) + READER);
-    if (sim.races)
-        race_acquire(offset);
-    sim_note_held(offset, class_of(offset, lock_class), pc);
+    lock_op(POINT_READ_LOCK, lock, lock_class, false, pc);
 }
 
 void sim_read_unlock(u32 *lock, u64 pc)
 {
-    u64 offset = offset_of(lock);
-
-    if (unlikely(sim.remote)) {
-        remote_lock(CALL_READ_UNLOCK, lock, 0, pc);
-        return;
-    }
-    step();
-    sim_point(POINT_READ_UNLOCK, offset, 4, true, 0, pc);
-    check_life(offset, pc);
-    if (!sim_holds(lock) || word_at(offset) < READER)
-        sim_fail(V_LOCK_MISUSE, "read_unlock", 0, 0, offset, pc,
-                 "read_unlock of a lock that it does not read");
-    if (sim.races)
-        race_release(offset);
-    set_word(offset, word_at(offset) - READER);
-    sim_note_let_go(offset);
+    lock_op(POINT_READ_UNLOCK, lock, 0, false, pc);
 }
 
 void sim_write_lock(u32 *lock, int lock_class, u64 pc)
 {
-    struct sim_task *t;
-    u64 offset = offset_of(lock);
-
-    if (unlikely(sim.remote)) {
-        remote_lock(CALL_WRITE_LOCK, lock, lock_class, pc);
-        return;
-    }
-    t = step();
-    for (u32 i = 0; i < t->nr_held; i++)
-        if (t->held[i] == offset)
-            sim_fail(V_DEADLOCK, "write_lock", 0, 0, offset, pc,
-                     "it takes for writing a lock that it holds already");
-    if (t->nr_held)
-        lock_order_acquired(t, class_of(offset, lock_class), pc);
-    sim_point(POINT_WRITE_LOCK, offset, 4, true, 0, pc);
-    check_word(offset, pc, "write_lock");
-    set_word(offset, t->index + 1);
-    if (sim.races)
-        race_acquire(offset);
-    sim_note_held(offset, class_of(offset, lock_class), pc);
+    lock_op(POINT_WRITE_LOCK, lock, lock_class, false, pc);
 }
 
 void sim_write_unlock(u32 *lock, u64 pc)
 {
-    struct sim_task *t;
-    u64 offset = offset_of(lock);
-
-    if (unlikely(sim.remote)) {
-        remote_lock(CALL_WRITE_UNLOCK, lock, 0, pc);
-        return;
-    }
-    t = step();
-    sim_point(POINT_UNLOCK, offset, 4, true, 0, pc);
-    if (word_at(offset) != t->index + 1)
-        sim_fail(V_LOCK_MISUSE, "write_unlock", 0, 0, offset, pc,
-                 "write_unlock of a lock that it does not hold");
-    if (sim.races)
-        race_release(offset);
-    set_word(offset, 0);
-    sim_note_let_go(offset);
+    lock_op(POINT_WRITE_UNLOCK, lock, 0, false, pc);
 }
 
-/* A failed try is made again: nothing changes before the lock is free. */
-void sim_wait_free(u32 *lock, u64 pc)
+/* --- waits: one atomic read of the word, at a moment when it is as it is waited for --- */
+
+static bool wait_access(const struct access *a)
 {
-    if (unlikely(sim.remote)) {
-        remote_wait(CALL_WAIT_FREE, lock, 4, 0, pc);
-        return;
-    }
-    step();
-    sim_point(POINT_FREE, offset_of(lock), 4, false, 0, pc);
+    struct sim_task *t = sim_step();
+
+    if (unlikely(t->special & SPECIAL_MORTAL))
+        sim_may_die(t);
+    t->woken = 0;
+    sim_point(t, a);
+    sim_observe(t, a);
+    return a->kind != POINT_WORK || has_item(a->offset);
 }
 
-void sim_wait_change(void *word, u32 size, u64 seen, u64 pc)
+bool sim_wait_access(const struct access *a)
 {
-    if (unlikely(sim.remote)) {
-        remote_wait(CALL_WAIT_CHANGE, word, size, seen, pc);
-        return;
-    }
-    step();
-    sim_point(POINT_CHANGE, offset_of(word), size, false, seen, pc);
+    return wait_access(a);
 }
 
-void sim_wait_equal(void *word, u32 size, u64 value, u64 pc)
+static inline bool wait(int kind, int order, void *word, u32 size, u64 seen, u64 pc)
 {
-    if (unlikely(sim.remote)) {
-        remote_wait(CALL_WAIT_EQUAL, word, size, value, pc);
-        return;
-    }
-    step();
-    sim_point(POINT_EQUAL, offset_of(word), size, false, value, pc);
-    if (sim.races)
-        race_acquire(offset_of(word));
+    struct access a = { .kind = (u8)kind, .order = (u8)order, .atomic = true, .reads = true,
+                        .size = size, .offset = offset_of(word), .seen = seen, .pc = pc };
+
+    return unlikely(sim.remote) ? remote_wait(&a) : wait_access(&a);
+}
+
+/* A program's own waits: what they read orders, as a loop of acquire loads does that ends. */
+void sim_gate_wait_while(u64 *word, u64 value)
+{
+    wait(POINT_CHANGE, ORDER_ACQUIRE, word, 8, value, HERE);
+}
+
+void sim_gate_wait_equal(u64 *word, u64 value)
+{
+    wait(POINT_EQUAL, ORDER_ACQUIRE, word, 8, value, HERE);
+}
+
+/* Where the live world only lets others run, and then looks again by an access of its own: these
+ * order nothing, and nothing can race with them. */
+void sim_gate_wait_free(u32 *lock)
+{
+    wait(POINT_FREE, ORDER_RELAXED, lock, 4, 0, HERE);
+}
+
+void sim_gate_wait_change(u64 *word, u64 seen)
+{
+    wait(POINT_CHANGE, ORDER_RELAXED, word, 8, seen, HERE);
 }
 
 /* Until an item is queued; false: none can come any more. */
-bool sim_wait_work(void *list_head, u64 pc)
+bool sim_gate_wait_work(void *items)
 {
-    struct sim_task *t;
-
-    if (unlikely(sim.remote))
-        return remote_wait(CALL_WAIT_WORK, list_head, 8, 0, pc);
-    t = step();
-    t->woken = 0;
-    sim_point(POINT_WORK, offset_of(list_head), 8, false, 0, pc);
-    return has_item(offset_of(list_head));
+    return wait(POINT_WORK, ORDER_RELAXED, items, 8, 0, HERE);
 }
 
-void sim_yield(u64 pc)
+/* A step of a loop that retries, and waits for nothing that it could name. */
+void sim_gate_yield(void)
 {
-    if (unlikely(sim.remote)) {
-        remote_ask(&(struct remote_call){ .what = CALL_YIELD, .pc = pc });
-        return;
-    }
-    step();
-    sim_point(POINT_YIELD, 0, 0, false, 0, pc);
+    wait(POINT_YIELD, ORDER_RELAXED, sim.base, 0, 0, HERE);
 }
-
-/* --- what the gate calls without a program counter of its own --- */
-
-void sim_gate_wait_free(u32 *lock) { sim_wait_free(lock, HERE); }
-void sim_gate_wait_change(u64 *word, u64 seen) { sim_wait_change(word, 8, seen, HERE); }
-void sim_gate_wait_equal(u64 *word, u64 value) { sim_wait_equal(word, 8, value, HERE); }
-bool sim_gate_wait_work(void *items) { return sim_wait_work(items, HERE); }
-void sim_gate_yield(void) { sim_yield(HERE); }
 
 bool sim_gate_should_fail(int fault)
 {

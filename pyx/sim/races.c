@@ -8,6 +8,7 @@
  * any kind makes both accesses schedule points from then on (promote.c); after a write the
  * reads before it are forgotten, since each was ordered before it or was reported. */
 #include "sim.h"
+static void race_acquire(u64); static void race_release(u64); static void race_atomic(u64,u32,bool,bool,bool,u64);
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,7 +119,7 @@ static void conflict(u32 before, u32 before_pc, bool before_writes, u64 offset, 
 
     if (promote(before_pc & ~ATOMIC) | promote(pc & ~ATOMIC))
         conflict_seen = true;
-    if ((before_pc & pc & ATOMIC) || benign(before_pc & ~ATOMIC, pc & ~ATOMIC))
+    if ((before_pc & pc & ATOMIC) || benign(before_pc & ~ATOMIC, pc & ~ATOMIC) || !sim.races)
         return;
     sim.verdict.other_pc = before_pc & ~ATOMIC;
     sim.verdict.other_task = task_of(before);
@@ -354,6 +355,25 @@ void race_plain(u64 offset, u32 size, bool write, u64 pc)
 
 /* --- synchronisation --- */
 
+void races_observe(struct sim_task *t, const struct access *a)
+{
+    (void)t;
+    if (a->size == 0)
+        return;
+    if (a->kind == POINT_POISON)
+        return;
+    if (a->kind >= POINT_LOCK && !a->writes) {
+        if (a->order & ORDER_ACQUIRE)
+            race_acquire(a->offset);
+        if (promote(a->pc)) conflict_seen = true;
+        return;
+    }
+    if (a->atomic) {
+        race_atomic(a->offset, a->size, a->writes, a->order & ORDER_ACQUIRE, a->order & ORDER_RELEASE, a->pc);
+    } else
+        race_range(a->offset, a->size, a->writes, a->pc);
+}
+
 static u32 *sync_clock(u64 offset, bool make)
 {
     u32 i = sync_of[offset >> 2];
@@ -377,7 +397,7 @@ static inline void join(u32 *to, const u32 *from)
             to[k + i] = (int)from[k + i] > (int)to[k + i] ? from[k + i] : to[k + i];
 }
 
-void race_acquire(u64 offset)
+static void race_acquire(u64 offset)
 {
     u32 *s = sync_clock(offset & ~3ull, false);
 
@@ -385,7 +405,7 @@ void race_acquire(u64 offset)
         join(clock_of(sim.running->index), s);
 }
 
-void race_release(u64 offset)
+static void race_release(u64 offset)
 {
     u32 task = sim.running->index;
     u32 *c = clock_of(task);
@@ -396,7 +416,7 @@ void race_release(u64 offset)
     c[task]++;
 }
 
-void race_atomic(u64 offset, u32 size, bool write, bool acquire, bool release, u64 pc)
+static void race_atomic(u64 offset, u32 size, bool write, bool acquire, bool release, u64 pc)
 {
     race_plain(offset, size, write, pc | ATOMIC);
     if (acquire && release) {

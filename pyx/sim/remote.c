@@ -70,79 +70,74 @@ u64 remote_ask(const struct remote_call *call)
     mine->payload = t->payload;
     mine->low = t->low;
     mine->high = t->high;
+    mine->special = t->special;
     mine->known_race = t->known_race;
     return hand_back();
 }
 
-void remote_access(u32 what, u64 offset, u64 size, int kind, int order, u64 pc,
-                   const u64 *expected)
+bool remote_access(const struct access *a, const u64 *expected, int failure_order)
 {
-    struct remote_call call = { .what = what, .object = offset, .size = size, .pc = pc,
-                                .write = (u8)kind, .kind = (u8)kind, .order = (u8)order };
+    struct remote_call call = { .what = CALL_ACCESS, .access = *a,
+                                .failure_order = (u8)failure_order };
+    bool did;
 
     if (expected) {
         call.compares = 1;
         call.value = *expected;
     }
-    remote_ask(&call);
-    if (what == CALL_PLAIN)
-        sim.running->known_race = 0;
+    did = remote_ask(&call);
+    if (!a->atomic && a->size)
+        sim.running->special &= (u8)~SPECIAL_RACE;
+    return did;
 }
 
-void remote_lock(u32 what, u32 *lock, int lock_class, u64 pc)
+/* Once it may, the process takes or lets go of the lock as the live world does. */
+bool remote_lock(const struct access *a, int lock_class, bool may_fail)
 {
     const struct remote_locks *real = sim.host.locks;
+    u32 *lock = (u32 *)(sim.base + a->offset);
     u64 window;
+    bool taken = true;
 
-    remote_ask(&(struct remote_call){ .what = what, .object = offset_of(lock),
-                                      .number = (u32)lock_class, .pc = pc });
+    if (!remote_ask(&(struct remote_call){ .what = CALL_LOCK, .access = *a,
+                                           .number = (u32)lock_class, .write = may_fail })
+            && a->kind == POINT_TRYLOCK && sim.remote == REMOTE_GATED)
+        return false;
     window = sim.window;
     sim.window = 0;
-    switch (what) {
-    case CALL_LOCK:
+    switch (a->kind) {
+    case POINT_LOCK:
         real->lock(lock, lock_class);
         break;
-    case CALL_UNLOCK:
+    case POINT_TRYLOCK:
+        taken = real->trylock(lock, lock_class);
+        break;
+    case POINT_UNLOCK:
         real->unlock(lock);
         break;
-    case CALL_READ_LOCK:
+    case POINT_READ_LOCK:
         real->read_lock(lock, lock_class);
         break;
-    case CALL_READ_UNLOCK:
+    case POINT_READ_UNLOCK:
         real->read_unlock(lock);
         break;
-    case CALL_WRITE_LOCK:
+    case POINT_WRITE_LOCK:
         real->write_lock(lock, lock_class);
         break;
     default:
         real->write_unlock(lock);
     }
     sim.window = window;
-}
-
-bool remote_trylock(u32 *lock, int lock_class, bool may_fail, u64 pc)
-{
-    u64 window = sim.window;
-    bool taken;
-
-    if (!remote_ask(&(struct remote_call){ .what = CALL_TRYLOCK, .object = offset_of(lock),
-                                           .number = (u32)lock_class, .write = may_fail,
-                                           .pc = pc }))
-        return false;
-    sim.window = 0;
-    taken = sim.host.locks->trylock(lock, lock_class);
-    sim.window = window;
-    if (!taken)
-        remote_fail(V_LOCK_MISUSE, "process", 0, 0, offset_of(lock), pc,
+    if (!taken && sim.remote == REMOTE_GATED)
+        remote_fail(V_LOCK_MISUSE, "process", 0, 0, a->offset, a->pc,
                     "a free lock could not be taken: somebody outside the schedule has it");
-    return true;
+    return taken;
 }
 
 /* The answer says something of a wait for work only. */
-bool remote_wait(u32 what, void *word, u32 size, u64 value, u64 pc)
+bool remote_wait(const struct access *a)
 {
-    return remote_ask(&(struct remote_call){ .what = what, .object = offset_of(word),
-                                             .size = size, .value = value, .pc = pc });
+    return remote_ask(&(struct remote_call){ .what = CALL_WAIT, .access = *a });
 }
 
 void remote_sleeps(const char *where, u32 preempt_count, u64 pc)
@@ -180,7 +175,7 @@ _Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window)
     if (_setjmp(landing) == 0)
         hand_back();
     for (;;) {
-        t->payload = t->known_race = 0;
+        t->payload = t->special = 0;
         t->program_at = t->furthest = 0;
         if (_setjmp(landing) == 0) {
             sim_becomes(t);
@@ -285,12 +280,13 @@ static void take_over(struct sim_task *t, const struct remote_slot *s)
     t->low = s->low;
     t->high = s->high;
     t->known_race = s->known_race;
+    t->special = (u8)((t->special & SPECIAL_MORTAL) | (s->special & SPECIAL_RACE));
 }
 
 _Noreturn static void fail(const struct sim_verdict *v)
 {
     sim_fail((int)v->kind, v->where, v->page, v->handle, v->lock,
-             v->kind == V_CRASH ? sim.running->pc : v->pc, v->text);
+             v->kind == V_CRASH ? sim.running->next.pc : v->pc, v->text);
 }
 
 /* What a simulated task would do at this place, but for the operation itself. */
@@ -300,50 +296,12 @@ static u64 answer(const struct remote_slot *s)
     u32 *word = (u32 *)(sim.base + c->object);
 
     switch (c->what) {
-    case CALL_PLAIN:
-        hook_plain(c->object, (u32)c->size, c->write, c->pc);
-        return 0;
-    case CALL_RANGE:
-        hook_range(c->object, c->size, c->write, c->pc);
-        return 0;
-    case CALL_ATOMIC:
-        hook_atomic(c->object, (u32)c->size, c->kind, c->order, c->pc,
-                    c->compares ? &c->value : NULL);
-        return 0;
+    case CALL_ACCESS:
+        return sim_memory_access(&c->access, c->compares ? &c->value : NULL, c->failure_order);
     case CALL_LOCK:
-        sim_lock_at(c->object, (int)c->number, c->pc);
-        return 0;
-    case CALL_TRYLOCK:
-        return sim_trylock_at(c->object, (int)c->number, c->write, c->pc);
-    case CALL_UNLOCK:
-        sim_unlock_at(c->object, c->pc);
-        return 0;
-    case CALL_READ_LOCK:
-        sim_read_lock(word, (int)c->number, c->pc);
-        return 0;
-    case CALL_READ_UNLOCK:
-        sim_read_unlock(word, c->pc);
-        return 0;
-    case CALL_WRITE_LOCK:
-        sim_write_lock(word, (int)c->number, c->pc);
-        return 0;
-    case CALL_WRITE_UNLOCK:
-        sim_write_unlock(word, c->pc);
-        return 0;
-    case CALL_WAIT_FREE:
-        sim_wait_free(word, c->pc);
-        return 0;
-    case CALL_WAIT_CHANGE:
-        sim_wait_change(word, (u32)c->size, c->value, c->pc);
-        return 0;
-    case CALL_WAIT_EQUAL:
-        sim_wait_equal(word, (u32)c->size, c->value, c->pc);
-        return 0;
-    case CALL_WAIT_WORK:
-        return sim_wait_work(word, c->pc);
-    case CALL_YIELD:
-        sim_yield(c->pc);
-        return 0;
+        return sim_lock_access(&c->access, (int)c->number, c->write);
+    case CALL_WAIT:
+        return sim_wait_access(&c->access);
     case CALL_FAULT:
         return sim_decide(c->number, c->pc);
     case CALL_REMEMBER:
@@ -353,9 +311,6 @@ static u64 answer(const struct remote_slot *s)
         return linear_invoke(sim.running->index, c->number, c->write, c->value);
     case CALL_RESPOND:
         linear_respond(c->number, c->value);
-        return 0;
-    case CALL_POISON:
-        sim_poisoned(c->object, c->size, c->pc);
         return 0;
     case CALL_HOLDS:
         return sim_holds(word);
@@ -370,12 +325,6 @@ static u64 answer(const struct remote_slot *s)
         return 0;
     case CALL_LEFT:
         sim_op_left_at(c->pc);
-        return 0;
-    case CALL_LIFE_FRAME:
-        lifetime_frame(c->object, c->write);
-        return 0;
-    case CALL_LIFE_SLOTS:
-        lifetime_slots(c->object, c->write);
         return 0;
     case CALL_FAIL:
         fail(&s->verdict);

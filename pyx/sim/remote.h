@@ -20,46 +20,34 @@ enum remote_command {
     COMMAND_REAL,               /* wait by yourself from here on: nobody can go on */
 };
 
-/* What a process asks; the name is what a person is told that it was about to do. */
+/* What a process asks; the name is what a person is told that it was about to do, where that is no
+ * access. */
 enum remote_what {
     CALL_NONE,                  /* "starts": it has started, and waits for its first command */
     CALL_DONE,                  /* "has finished" */
-    CALL_PLAIN,                 /* "access" */
-    CALL_RANGE,                 /* "access" */
-    CALL_ATOMIC,                /* "access" */
-    CALL_LOCK,                  /* "lock" */
-    CALL_TRYLOCK,               /* "trylock" */
-    CALL_UNLOCK,                /* "unlock" */
-    CALL_READ_LOCK,             /* "read_lock" */
-    CALL_READ_UNLOCK,           /* "read_unlock" */
-    CALL_WRITE_LOCK,            /* "write_lock" */
-    CALL_WRITE_UNLOCK,          /* "write_unlock" */
-    CALL_WAIT_FREE,             /* "wait until free" */
-    CALL_WAIT_CHANGE,           /* "wait for a change" */
-    CALL_WAIT_EQUAL,            /* "wait for a value" */
-    CALL_WAIT_WORK,             /* "wait for work" */
-    CALL_YIELD,                 /* "yield" */
+    CALL_ACCESS,                /* "access": to memory, or a birth, a death, a fence */
+    CALL_LOCK,                  /* "lock": an operation of one */
+    CALL_WAIT,                  /* "wait" */
     CALL_FAULT,                 /* "failure" */
     CALL_REMEMBER,              /* "access" */
     CALL_INVOKE,                /* "operation" */
     CALL_RESPOND,               /* "operation" */
-    CALL_POISON,                /* "access" */
     CALL_HOLDS,                 /* "check" */
     CALL_SLEEPS,                /* "check" */
     CALL_NO_LOCKS_IN,           /* "check" */
     CALL_ENTERS,                /* "operation" */
     CALL_LEFT,                  /* "operation" */
-    CALL_LIFE_FRAME,            /* "allocator" */
-    CALL_LIFE_SLOTS,            /* "allocator" */
-    CALL_FAIL,                  /* "failed check": a check failed: the verdict lies beside */
+    CALL_FAIL,                  /* "failed check": the verdict lies beside */
     CALL_LEAVES,                /* "failed check" */
 };
 
 struct remote_call {
-    u64 object, size, value, pc;
     u32 what;
     u32 number;                 /* lock class, failure, preempt count, object of a history */
-    u8 write, kind, order;      /* of an access */
+    struct access access;
+    u64 object, size, value, pc;        /* of a call that is no access */
+    u8 write;                   /* of a history; of a trylock: whether it may fail for no reason */
+    u8 failure_order;
     u8 compares;                /* value is what a compare-and-swap expects */
 };
 
@@ -73,7 +61,7 @@ struct remote_slot {
     /* what the interpreter and the client told of the task, since the call before */
     u64 low, high;
     u32 program_at, furthest;
-    u8 payload, known_race;
+    u8 payload, special, known_race;
     struct sim_verdict verdict;
 } __attribute__((aligned(64)));
 
@@ -91,11 +79,9 @@ struct remote_locks {
 /* in the process of an actor */
 _Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window);
 u64 remote_ask(const struct remote_call *call);
-void remote_access(u32 what, u64 offset, u64 size, int kind, int order, u64 pc,
-                   const u64 *expected);
-void remote_lock(u32 what, u32 *lock, int lock_class, u64 pc);
-bool remote_trylock(u32 *lock, int lock_class, bool may_fail, u64 pc);
-bool remote_wait(u32 what, void *word, u32 size, u64 value, u64 pc);
+bool remote_access(const struct access *a, const u64 *expected, int failure_order);
+bool remote_lock(const struct access *a, int lock_class, bool may_fail);
+bool remote_wait(const struct access *a);
 void remote_sleeps(const char *where, u32 preempt_count, u64 pc);
 _Noreturn void remote_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
                            const char *text);

@@ -27,8 +27,6 @@ static bool starting;                   /* each task runs to its first point */
 static bool in_fiber;
 static u64 start_clock[SIM_TASKS];      /* of a replay; 0: the first synchronisation operation */
 
-static void die_here(struct sim_task *t);
-
 /* --- what is chosen, written down --- */
 
 static __attribute__((noinline, cold)) void make_room(void)
@@ -115,13 +113,13 @@ void sim_too_many_steps(void)
         sim_end(END_STEPS);             /* an operation may be long: that is no verdict */
     snprintf(text, sizeof(text), "no operation was completed in %u steps, and all tasks go on",
              sim.steps - sim.progress_step);
-    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->pc, text);
+    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->next.pc, text);
 }
 
 /* A million accesses by one task in one execution. */
 void sim_runaway(void)
 {
-    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->pc,
+    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->next.pc,
              "a task loops without waiting for anybody");
 }
 
@@ -161,7 +159,7 @@ static __attribute__((noinline, cold)) u32 nobody_enabled(u8 *list)
 
         if (t->state != TASK_WAITING)
             continue;
-        if (t->kind != POINT_WORK)
+        if (t->next.kind != POINT_WORK)
             stuck = true;
         else if (!t->daemon && waiter < 0)
             waiter = (int)i;
@@ -178,7 +176,7 @@ static __attribute__((noinline, cold)) u32 nobody_enabled(u8 *list)
 /* The default: the running task; else the next after it that can go on. */
 static u32 default_choice(const u8 *list, u32 n, int at, const struct sim_task *running)
 {
-    if (at >= 0 && running->kind != POINT_YIELD)
+    if (at >= 0 && running->next.kind != POINT_YIELD)
         return (u32)at;
     for (u32 i = 0; running && i < n; i++)
         if (list[i] > running->index)
@@ -211,43 +209,41 @@ struct sim_task *sim_choose(struct sim_task *running)
     sim.nr_taken += chosen != usual;
     leaves = (at >= 0) & ((int)chosen != at);
     sim.switches += leaves;
-    sim.preemptions += leaves && running->kind != POINT_YIELD;
+    sim.preemptions += leaves && running->next.kind != POINT_YIELD;
     return &sim.task[list[chosen]];
 }
 
-/* Whatever is not the plain case: set-up and finish, the way to the first point, deaths,
- * recording, strategies that want to know what is done. */
+/* Whatever is not the plain case: set-up and finish, the way to the first point, recording,
+ * strategies that want to know what is done. */
 void sim_point_unusual(struct sim_task *t)
 {
     struct sim_task *next;
 
     if (unlikely(sim.alone)) {
-        if (t->kind >= POINT_LOCK && !sim_can_go(t)) {
-            if (t->kind == POINT_WORK) {
+        if (t->next.kind >= POINT_LOCK && !sim_can_go(t)) {
+            if (t->next.kind == POINT_WORK) {
                 t->woken = 1;
                 return;
             }
             sim_nobody_can_go_on();
         }
-        sim_count_step(t->kind);
+        sim_count_step(t->next.kind);
         if (sim.recording)
-            trace_event(t->kind, t->object, t->size, t->pc);
+            trace_event(t->next.kind, t->next.offset, t->next.size, t->next.pc);
         return;
     }
     if (unlikely(starting)) {
         if (start_clock[t->index] ? t->accesses < start_clock[t->index]
-                                  : sim.strategy == &strategy_replay && t->kind <= POINT_STORE) {
+                                  : sim.strategy == &strategy_replay && t->next.kind < POINT_RMW) {
             if (sim.recording)
-                trace_event(t->kind, t->object, t->size, t->pc);
+                trace_event(t->next.kind, t->next.offset, t->next.size, t->next.pc);
             return;
         }
-        if (t->kind <= POINT_STORE)
+        if (t->next.kind < POINT_RMW)
             take(t->index, t->accesses, 255, 0);
         fiber_switch(&t->sp, main_sp);
     } else {
-        sim_count_step(t->kind);
-        if (unlikely(sim.death_left && t->mortal) && sim.strategy->decide(DECIDE_DIE))
-            die_here(t);
+        sim_count_step(t->next.kind);
         next = sim_choose(t);
         if (next != t)
             sim_go_to(t, next);
@@ -255,26 +251,43 @@ void sim_point_unusual(struct sim_task *t)
     if (sim.strategy->executed)
         sim.strategy->executed(t->index);
     if (unlikely(sim.recording))
-        trace_event(t->kind, t->object, t->size, t->pc);
+        trace_event(t->next.kind, t->next.offset, t->next.size, t->next.pc);
 }
 
-static void die_here(struct sim_task *t)
+_Noreturn static void leave(struct sim_task *t, u8 state)
 {
     struct sim_task *next;
     void *dropped;
 
-    sim.death_left--;
-    take(t->index, t->accesses, DECIDE_DIE, 0);
-    if (sim.recording)
-        trace_event(EVENT_DIE, 0, 0, t->pc);
-    if (sim.proxies)
-        remote_kill(t->index);
-    t->state = TASK_KILLED;
+    t->state = state;
+    t->next.kind = POINT_NONE;
     sim_set_ready(t->index, READY_NOT);
+    if (starting || sim.alone)
+        to_main();
     next = sim_choose(t);
     sim_becomes(next);
     fiber_switch(&dropped, next->sp);
     __builtin_unreachable();
+}
+
+/* Before each step that could leave something behind a mortal task may end for good, with whatever
+ * it holds: a choice like any other. A step that only reads leaves nothing. */
+void sim_may_die(struct sim_task *t)
+{
+    if (!sim.death_left || !sim.strategy->decide(DECIDE_DIE))
+        return;
+    sim.death_left--;
+    take(t->index, t->accesses, DECIDE_DIE, 0);
+    if (sim.recording)
+        trace_event(EVENT_DIE, 0, 0, t->next.pc);
+    if (sim.proxies)
+        remote_kill(t->index);
+    leave(t, TASK_KILLED);
+}
+
+bool sim_died(u32 task)
+{
+    return task < sim.nr_tasks && sim.task[task].state == TASK_KILLED;
 }
 
 bool sim_decide(u32 what, u64 pc)
@@ -295,19 +308,12 @@ bool sim_decide(u32 what, u64 pc)
 static void task_main(void)
 {
     struct sim_task *t = sim.running;
-    struct sim_task *next;
-    void *dropped;
 
     sim.host.body(t->index);
     t->accesses++;                      /* its end is no point of its last operation */
-    t->state = TASK_FINISHED;
-    sim_set_ready(t->index, READY_NOT);
-    t->kind = POINT_NONE;
-    if (starting || sim.alone)
-        to_main();
-    next = sim_choose(t);
-    sim_becomes(next);
-    fiber_switch(&dropped, next->sp);
+    if (unlikely(t->special & SPECIAL_MORTAL))
+        sim_may_die(t);
+    leave(t, TASK_FINISHED);
 }
 
 static void task_reset(u32 i)
@@ -316,10 +322,11 @@ static void task_reset(u32 i)
 
     t->sp = fiber_new(i, task_main);
     t->state = TASK_WAITING;
-    t->kind = POINT_NONE;
+    t->next = (struct access){ .kind = POINT_NONE };
     sim_set_ready(i, READY);
     t->woken = 0;
-    t->payload = t->known_race = 0;
+    t->payload = 0;
+    t->special = t->mortal && sim.death_left && !sim.alone ? SPECIAL_MORTAL : 0;
     t->nr_held = t->held_before = 0;
     t->accesses = 0;
     t->program_at = t->furthest = 0;
@@ -361,6 +368,7 @@ void sim_execute(void)
     sim.steps = sim.choices = sim.switches = sim.preemptions = sim.progress_step = 0;
     sim.nr_taken = 0;
     sim.list_good = false;
+    sim.doing = NULL;
     sim.death_left = sim.death_budget;
     for (u32 i = 0; i < 8; i++)
         sim.fault_left[i] = sim.fault_budget[i];
@@ -377,7 +385,7 @@ void sim_execute(void)
     for (u32 i = 0; i < sim.nr_tasks && sim.ending == END_NONE; i++)
         run_from_main(&sim.task[i]);
     starting = false;
-    sim.unusual = sim.recording || sim.strategy->executed || sim.death_budget;
+    sim.unusual = sim.recording || sim.strategy->executed;
     if (sim.strategy == &strategy_replay)
         memset(start_clock, 0, sizeof(start_clock[0]) * sim.nr_tasks);
     if (sim.ending != END_NONE)
@@ -424,7 +432,7 @@ static void crashed(int signal, void *address)
         snprintf(text, sizeof(text), "signal %d: the subject followed a wild address", signal);
     if (sim.remote)
         remote_fail(V_CRASH, "signal", 0, 0, 0, 0, text);
-    report(V_CRASH, "signal", 0, 0, 0, sim.running->pc, text);
+    report(V_CRASH, "signal", 0, 0, 0, sim.running->next.pc, text);
     sim.ending = END_VERDICT;
     /* Leaves the signal stack for good: SA_NODEFER, and the next signal starts it anew. */
     to_main();
@@ -457,7 +465,7 @@ int sim_start(void *arena, u64 arena_size, u64 window)
         return -1;
     profile_forget();
     races_start(arena_size);
-    lifetime_start();
+    regions_start();
     undo_mark();
     return 0;
 }
@@ -466,7 +474,7 @@ void sim_stop(void)
 {
     sim.window = 0;
     races_stop();
-    lifetime_stop();
+    regions_stop();
     trace_free();
     lock_order_reset();
     promote_reset();

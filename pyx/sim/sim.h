@@ -32,34 +32,41 @@ typedef uint64_t u64;
 
 enum {
     SIM_TASKS = 126,            /* set-up and finish tasks included */
+    SIM_HELD = 64,              /* locks that a task holds at once: MAX_HELD of base/layout.pxi */
+    SIM_REGIONS = 8,
 };
+
+#include "access.h"
 
 enum ready { READY_NOT, READY, READY_MAYBE };   /* maybe: sim_can_go() tells */
 
+/* What sets a task's next access apart from any other. */
+enum special {
+    SPECIAL_RACE = 1,           /* it is meant to race: known_race tells why */
+    SPECIAL_MORTAL = 2,         /* it may be its last */
+};
+
 struct sim_task {
     void *sp;                   /* where it goes on */
+    struct access next;         /* what it is about to do, at its point */
     u8 state;
-    u8 kind;                    /* of its pending point */
-    u8 writes;                  /* whether the pending operation may write */
+    u8 special;                 /* enum special */
     u8 daemon;                  /* need not finish */
     u8 woken;
-    u8 known_race;              /* its next access is meant to race: 1 + the reason */
-    u8 payload;                 /* inside a payload: accesses to frames are held to [low, high) */
+    u8 known_race;              /* the reason */
+    u8 payload;                 /* inside a payload: accesses to its region are held to [low, high) */
     u8 mortal;                  /* may be killed, where deaths are a choice */
     u8 nr_held;
     u8 held_before;             /* locks held when its operation began */
     u32 index;
-    u32 size;                   /* of the pending operation's memory */
-    u64 object;                 /* its offset in the arena */
-    u64 seen;                   /* POINT_CHANGE, POINT_EQUAL */
-    u64 pc;                     /* where in the subject */
     u64 accesses;               /* its own clock: accesses to the window, and points */
     u64 low, high;
     u32 program_at;             /* the instruction that it runs, told by the interpreter */
     u32 furthest;               /* the last one that it came to */
-    u32 held[16];               /* offsets of the lock words that it holds */
-    u8 held_class[16];
-    u64 held_pc[16];
+    u32 held[SIM_HELD];         /* offsets of the lock words that it holds */
+    u8 held_class[SIM_HELD];
+    u8 held_kind[SIM_HELD];     /* by what it was taken: enum point_kind */
+    u64 held_pc[SIM_HELD];
     void *context;              /* what the host calls its current task */
     void *saved;                /* the host's copy of that, from the image */
 };
@@ -85,6 +92,16 @@ struct sim_choice {
     u16 task;
     u8 decision;                /* 0: switch to `to`; else what fails or dies */
     u8 to;
+};
+
+/* Memory in which allocations live and die, each a unit of the same size. */
+struct region {
+    u64 start, end;             /* offsets in the arena */
+    u32 unit;                   /* bytes; divides 4096, or is a multiple of it */
+    u32 guarded;                /* of a unit: what follows belongs to its allocator */
+    bool payloads;              /* units hold objects: see sim_task.payload */
+    bool pages;                 /* a verdict tells a unit as its page, else as its handle */
+    const char *name;           /* of a unit, for people */
 };
 
 /* What the host (the Cython side) gives and is given. */
@@ -140,6 +157,7 @@ struct sim {
     u64 hash;
     u64 rng;
     const struct strategy *strategy;
+    struct access *doing;       /* the strategy's copy of what is being done, to be completed */
     u8 ready[SIM_TASKS];        /* of each task: enum ready; sim_set_ready() writes it */
     bool list_good;             /* what follows holds still: nobody's readiness has to be asked */
     u8 list[SIM_TASKS + 1];     /* the enabled tasks */
@@ -157,6 +175,7 @@ struct sim {
     /* budgets of one execution */
     u8 fault_budget[32], fault_left[32];
     u8 death_budget, death_left;
+    u8 death_rarity;            /* at random: one in 2^this chances to die is taken */
     /* parameters of strategies */
     u64 seed, execution;
     int depth;                  /* pct: d; dfs: preemption bound, -1: none */
@@ -176,7 +195,9 @@ struct sim {
     u32 nr_script;
     /* sizes of the arena's parts */
     u64 arena_size;
-    u64 frames, frames_end, slots, slots_end, scratch;
+    struct region region[SIM_REGIONS];
+    u32 nr_regions;
+    u64 scratch;
     bool deadlock_ok;           /* an execution may end with everybody waiting */
     bool finish_is_audit;       /* it says nothing about scratch words */
     u64 audited_from;           /* what lies before are scratch words: the audit has no say */
@@ -204,6 +225,7 @@ int sim_enter(void);
 void sim_leave(void);
 void sim_gate_wait_free(u32 *lock);
 void sim_gate_wait_change(u64 *word, u64 seen);
+void sim_gate_wait_while(u64 *word, u64 value);
 void sim_gate_wait_equal(u64 *word, u64 value);
 bool sim_gate_wait_work(void *items);
 void sim_gate_yield(void);
@@ -224,6 +246,10 @@ void sim_leave_operation(void);
 void sim_poison(void *p, int byte, u64 size);
 void sim_reads(const void *p, u64 size);
 void sim_writes(const void *p, u64 size);
+void sim_birth(u64 offset);
+void sim_death(u64 offset);
+bool sim_died(u32 task);
+void sim_may_die(struct sim_task *t);   /* a choice; does not return where it is taken */
 
 /* explore.c */
 int sim_explore(u64 executions, u64 nanoseconds);
@@ -242,26 +268,16 @@ void sim_read_lock(u32 *word, int lock_class, u64 pc);
 void sim_read_unlock(u32 *word, u64 pc);
 void sim_write_lock(u32 *word, int lock_class, u64 pc);
 void sim_write_unlock(u32 *word, u64 pc);
-void sim_wait_free(u32 *word, u64 pc);
-void sim_wait_change(void *word, u32 size, u64 seen, u64 pc);
-void sim_wait_equal(void *word, u32 size, u64 value, u64 pc);
-bool sim_wait_work(void *list_head, u64 pc);
-void sim_yield(u64 pc);
-void sim_note_held(u64 offset, int lock_class, u64 pc);
-void sim_note_let_go(u64 offset);
 bool sim_can_go(const struct sim_task *t);
 
-/* The same with the place told: what a proxy does for its process (remote.c). */
-void sim_lock_at(u64 offset, int lock_class, u64 pc);
-bool sim_trylock_at(u64 offset, int lock_class, bool may_fail, u64 pc);
-void sim_unlock_at(u64 offset, u64 pc);
+
+/* What a proxy does for its process (remote.c): the access, and whether it succeeded. */
+bool sim_memory_access(const struct access *a, const u64 *expected, int failure_order);
+bool sim_lock_access(const struct access *a, int lock_class, bool may_fail);
+bool sim_wait_access(const struct access *a);
 void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc);
 void sim_no_locks_in_at(u64 start, u64 size, u64 pc);
 void sim_op_left_at(u64 pc);
-void sim_poisoned(u64 offset, u64 size, u64 pc);
-void hook_plain(u64 offset, u32 size, bool write, u64 pc);
-void hook_range(u64 offset, u64 size, bool write, u64 pc);
-void hook_atomic(u64 offset, u32 size, int kind, int order, u64 pc, const u64 *expected);
 
 /* lock_order.c */
 void lock_order_acquired(struct sim_task *t, int lock_class, u64 pc);
@@ -330,11 +346,7 @@ void races_start(u64 arena_size);
 void races_stop(void);
 void races_begin(void);                         /* an execution: all before is ordered */
 void races_join_all(u32 task);
-void race_plain(u64 offset, u32 size, bool write, u64 pc);
-void race_atomic(u64 offset, u32 size, bool write, bool acquire, bool release, u64 pc);
-void race_range(u64 offset, u64 size, bool write, u64 pc);
-void race_acquire(u64 offset);
-void race_release(u64 offset);
+void races_observe(struct sim_task *t, const struct access *a);
 extern bool conflict_seen;                      /* new accesses were promoted in this execution */
 
 /* promote.c: which accesses are schedule points by themselves */
@@ -351,19 +363,19 @@ struct benign { u64 pc, seen, other_pc; u32 reason; };
 extern struct benign benigns[];
 extern u32 nr_benign;
 
-/* lifetime.c */
-void lifetime_start(void);
-void lifetime_stop(void);
-void lifetime_sync(void);                       /* take the arena's present state */
-void lifetime_reset(void);
-void lifetime_frame(u64 offset, bool live);
-void lifetime_slots(u64 offset, bool live);
+/* regions.c: which allocations live */
+void regions_start(void);
+void regions_stop(void);
+void regions_sync(void);                        /* take the arena's present state */
+void regions_reset(void);
 extern u8 *life;                                /* of each 4096 bytes of the arena: enum life */
-enum life { LIFE_PLAIN, LIFE_FRAME, LIFE_SLOTS, LIFE_FREED_FRAME };
-void lifetime_check(u64 offset, u32 size, bool write, u64 pc);
+enum life { LIFE_NO_REGION, LIFE_ALIVE, LIFE_PARTS, LIFE_DEAD };
+void regions_check(struct sim_task *t, const struct access *a);
+void regions_change(const struct access *a);
 
 /* trace.c */
 void trace_event(u32 kind, u64 object, u32 size, u64 pc);
+void trace_access(const struct access *a);
 struct sim_event {
     u32 step;
     u16 task;
@@ -389,7 +401,7 @@ void trace_free(void);
 /* watch.c: real processes that check their accesses (no execution: the window is empty) */
 void watch_access(u64 offset, u64 size, bool write, bool atomic, u64 pc);
 void watch_payload(u64 low, u64 high);
-void watch_slots(u64 offset, bool live);
+void watch_lives(u64 offset, bool live);
 void watch_known_race(int reason);
 
 /* coverage.c: ordered pairs of conflicting sites, and hand-offs of objects */
@@ -432,30 +444,24 @@ static inline void sim_set_ready(u32 task, u8 ready)
 /* Synchronisation operations count, accesses do not: the limit is the same for any granularity. */
 static inline void sim_count_step(int kind)
 {
-    if (kind > POINT_STORE && unlikely(++sim.steps > sim.max_steps))
+    if (kind >= POINT_RMW && unlikely(++sim.steps > sim.max_steps))
         sim_too_many_steps();
 }
 
 /* A task is about to do this; it goes on when it is chosen. Inlined into whoever calls: after a
  * switch each return is one that the processor did not foresee. */
-static inline __attribute__((always_inline)) void sim_point(int kind, u64 object, u32 size,
-                                                            bool writes, u64 seen, u64 pc)
+static inline __attribute__((always_inline)) void sim_point(struct sim_task *t,
+                                                            const struct access *a)
 {
-    struct sim_task *t = sim.running;
     struct sim_task *next;
 
-    t->kind = (u8)kind;
-    sim_set_ready(t->index, kind >= POINT_LOCK ? READY_MAYBE : READY);
-    t->object = object;
-    t->size = size;
-    t->writes = writes;
-    t->seen = seen;
-    t->pc = pc;
+    t->next = *a;
+    sim_set_ready(t->index, a->kind >= POINT_LOCK ? READY_MAYBE : READY);
     if (unlikely(sim.unusual)) {
         sim_point_unusual(t);
         return;
     }
-    sim_count_step(kind);
+    sim_count_step(a->kind);
     next = sim_choose(t);
     if (next != t)
         sim_go_to(t, next);

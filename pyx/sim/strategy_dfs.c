@@ -104,7 +104,7 @@ static struct node *push_node(void)
 
 static u32 usual_of(const u8 *enabled, u32 n, int running)
 {
-    if (running >= 0 && sim.task[enabled[running]].kind != POINT_YIELD)
+    if (running >= 0 && sim.task[enabled[running]].next.kind != POINT_YIELD)
         return (u32)running;
     for (u32 i = 0; sim.running && i < n; i++)
         if (enabled[i] > sim.running->index)
@@ -116,7 +116,7 @@ static u32 choose(const u8 *enabled, u32 n, int running)
 {
     struct node *node;
     u32 usual = usual_of(enabled, n, running), i;
-    bool forced = running < 0 || sim.task[enabled[running]].kind == POINT_YIELD;
+    bool forced = running < 0 || sim.task[enabled[running]].next.kind == POINT_YIELD;
     u32 allowed = n;
 
     if (depth < tree->nr_nodes) {

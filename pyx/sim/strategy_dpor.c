@@ -23,9 +23,7 @@ struct search *search;
 static u32 depth, nr_executed;
 static int chosen_at;                   /* the node of the event that comes next; or -1 */
 static task_set asleep;
-static u64 asleep_touched;
 static bool lost, redundant, settled;
-static const struct undo *log_from, *log_end;
 static int last_of[SIM_TASKS];          /* the last event of each task */
 static void (*host_body)(u32 index);
 
@@ -34,7 +32,6 @@ static void forget(void)
     search->nr_nodes = search->nr_events = search->analysed = 0;
     search->done = 0;
     search->promoted_then = sim.nr_promoted;
-    search->nr_watched_then = search->nr_watched;
     search->restarted = sim.execution;
     search->fresh = true;
 }
@@ -54,8 +51,7 @@ static void prepare(void)
 
 static bool changed(void)
 {
-    return sim.nr_promoted != search->promoted_then
-        || search->nr_watched != search->nr_watched_then;
+    return sim.nr_promoted != search->promoted_then;
 }
 
 /* Whether there is another way at the last node; takes it. */
@@ -66,8 +62,6 @@ static bool next_at(struct node *node)
     if (!node->enabled)
         return node->task++ == 0;
     node->done |= ONE(node->task);
-    node->asleep_touched |= node->touched;
-    node->touched = 0;
     left = node->backtrack & ~node->done & ~node->asleep;
     for (u32 i = 0; i < sim.nr_tasks; i++)
         if (left & ONE(i)) {
@@ -94,7 +88,6 @@ static bool begin(void)
     depth = nr_executed = 0;
     chosen_at = -1;
     asleep = 0;
-    asleep_touched = 0;
     lost = redundant = false;
     settled = true;
     if (changed()) {
@@ -126,7 +119,7 @@ _Noreturn static void cannot_follow(void)
     sim_end(changed() ? END_PRUNED : END_REPLAY_LOST);
 }
 
-/* The last event is over: what it has touched, and whom it wakes. */
+/* The last event is over: whom it wakes. */
 static void settle(void)
 {
     struct event *e, pending;
@@ -135,16 +128,8 @@ static void settle(void)
         return;
     settled = true;
     e = &search->events[nr_executed - 1];
-    e->touched = dpor_touched(log_from, log_end, e->writes ? e->object : ~0ull);
-    if (e->node >= 0)
-        search->nodes[e->node].touched |= e->touched;
     if (!asleep)
         return;
-    if (asleep_touched && synchronises(e->kind)
-            && asleep_touched & dpor_watch(e->object, e->size, e->kind)) {
-        asleep = 0;                     /* which of them it is was not kept */
-        return;
-    }
     for (u32 i = 0; i < sim.nr_tasks; i++) {
         if (!(asleep & ONE(i)))
             continue;
@@ -172,7 +157,7 @@ static struct node *push_node(void)
 
 static u32 usual_of(const u8 *enabled, u32 n, int running)
 {
-    if (running >= 0 && sim.task[enabled[running]].kind != POINT_YIELD)
+    if (running >= 0 && sim.task[enabled[running]].next.kind != POINT_YIELD)
         return (u32)running;
     for (u32 i = 0; sim.running && i < n; i++)
         if (enabled[i] > sim.running->index)
@@ -194,8 +179,7 @@ static void new_node(const u8 *enabled, u32 n, int running, task_set all)
     node->enabled = node->allowed = all;
     node->backtrack = ONE(node->task);
     node->asleep = asleep;
-    node->asleep_touched = asleep_touched;
-    node->free_switch = running < 0 || sim.task[enabled[running]].kind == POINT_YIELD;
+    node->free_switch = running < 0 || sim.task[enabled[running]].next.kind == POINT_YIELD;
     if (bounded() && !node->free_switch && sim.preemptions >= (u32)sim.depth)
         node->allowed = ONE(node->task);
 }
@@ -219,7 +203,6 @@ static u32 choose(const u8 *enabled, u32 n, int running)
         cannot_follow();
     chosen_at = (int)depth++;
     asleep = bounded() ? 0 : (node->asleep | node->done) & ~ONE(node->task);
-    asleep_touched = node->asleep_touched;
     for (u32 i = 0; i < n; i++)
         if (enabled[i] == node->task)
             return i;
@@ -248,22 +231,19 @@ static void executed(u32 task)
     now.node = chosen_at;
     if (nr_executed < search->nr_events) {
         e = &search->events[nr_executed];
-        if (e->task != now.task || e->kind != now.kind || e->object != now.object
-                || e->node != now.node)
+        if (e->task != now.task || e->access.kind != now.access.kind
+                || e->access.offset != now.access.offset || e->node != now.node)
             lost = true;
     } else {
         dpor_room_for_event();
         e = &search->events[search->nr_events++];
         *e = now;
         e->previous = last_of[task];
-        if (synchronises(t->kind))
-            dpor_watch(t->object, t->size, t->kind);
     }
     last_of[task] = (int)nr_executed++;
     chosen_at = -1;
     settled = false;
-    log_from = undo_next;
-    log_end = undo_end;
+    sim.doing = &search->events[nr_executed - 1].access;
 }
 
 /* What is done at the root, and of the rest what is done below it, and so on. */

@@ -33,20 +33,14 @@ static u32 choose(const u8 *enabled, u32 n, int running)
     return found;
 }
 
-static bool conflict(const struct sim_task *a, const struct sim_task *b)
-{
-    return (a->writes || b->writes) && a->object < b->object + b->size
-        && b->object < a->object + a->size;
-}
-
 static void executed(u32 task)
 {
     const struct sim_task *t = &sim.task[task];
-    bool spins = t->kind == POINT_YIELD || t->kind == POINT_CHANGE || t->kind == POINT_FREE;
+    bool spins = t->next.kind == POINT_YIELD;
 
     for (u32 i = 0; i < sim.nr_tasks; i++)
         if (i == task || (sim.task[i].state == TASK_WAITING
-                          && (spins || conflict(t, &sim.task[i]))))
+                          && (spins || accesses_conflict(&t->next, &sim.task[i].next))))
             priority[i] = sim_random();
 }
 

@@ -12,7 +12,8 @@ static bool begin(void)
 
 bool sim_decide_at_random(u32 what)
 {
-    (void)what;
+    if (what == DECIDE_DIE)             /* there are many chances, and one death */
+        return sim_random_below(1u << sim.death_rarity) == 0;
     return sim_random_below(RARELY) == 0;
 }
 

@@ -53,7 +53,7 @@ static u32 choose(const u8 *enabled, u32 n, int running)
             return i;
     if (c && sim.strict)
         sim_end(END_REPLAY_LOST);
-    if (running >= 0 && t->kind != POINT_YIELD)
+    if (running >= 0 && t->next.kind != POINT_YIELD)
         return (u32)running;
     for (u32 i = 0; t && i < n; i++)
         if (enabled[i] > t->index)

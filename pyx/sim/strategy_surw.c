@@ -68,7 +68,7 @@ static struct object *object_of(u64 word)
 
 static void count(const struct sim_task *t)
 {
-    struct object *o = object_of(t->object / 8);
+    struct object *o = object_of(t->next.offset / 8);
 
     if (!o)
         return;
@@ -76,7 +76,7 @@ static void count(const struct sim_task *t)
         memset(o->now, 0, sizeof(o->now));
         o->seen_in = profile.done;
     }
-    o->written |= t->writes;
+    o->written |= t->next.writes;
     if (o->now[t->index] == UINT16_MAX || ++o->now[t->index] <= o->most[t->index])
         return;
     o->tasks += o->most[t->index]++ == 0;
@@ -124,7 +124,7 @@ static bool begin(void)
 
 static bool is_interesting(const struct sim_task *t)
 {
-    return interesting && t->size && t->object / 8 == interesting->word;
+    return interesting && t->next.size && t->next.offset / 8 == interesting->word;
 }
 
 /* Of these tasks, each as likely as what it has left; where that is nothing, `least`. */
@@ -183,7 +183,7 @@ static void executed(u32 task)
     const struct sim_task *t = &sim.task[task];
 
     if (profiling) {
-        if (t->size)
+        if (t->next.size)
             count(t);
         return;
     }
@@ -191,7 +191,7 @@ static void executed(u32 task)
     if (is_interesting(t)) {
         left[task] -= left[task] != 0;
         intended = NOBODY;
-    } else if (t->kind == POINT_YIELD || t->kind == POINT_CHANGE || t->kind == POINT_FREE) {
+    } else if (t->next.kind == POINT_YIELD || t->next.kind == POINT_CHANGE || t->next.kind == POINT_FREE) {
         intended = NOBODY;
         for (u32 i = 0; i < sim.nr_tasks; i++)
             priority[i] = sim_random();

@@ -81,6 +81,23 @@ void trace_event(u32 kind, u64 object, u32 size, u64 pc)
     memcpy(e->held, t->held, e->nr_held * sizeof(u32));
 }
 
+/* The observer: what was announced is there already; here, that it was done. */
+void trace_access(const struct access *a)
+{
+    switch (a->kind) {
+    case POINT_LOAD:
+    case POINT_STORE:
+    case POINT_RMW:
+    case POINT_POISON:
+        trace_event(EVENT_ACCESS, a->offset,
+                    (a->size > 127 ? 127 : a->size) | (a->writes ? 0x80 : 0), a->pc);
+        break;
+    case POINT_BIRTH:
+    case POINT_DEATH:
+        trace_event(a->kind == POINT_BIRTH ? EVENT_LIVES : EVENT_FREED, a->offset, 0, a->pc);
+    }
+}
+
 void trace_reset(void)
 {
     nr_events = 0;

@@ -403,9 +403,11 @@ void watch_payload(u64 from, u64 to)
     high = to;
 }
 
-void watch_slots(u64 offset, bool live)
+/* Of memory that is told by its state, only slots objects pass through a hand before it says so. */
+void watch_lives(u64 offset, bool live)
 {
-    slots_in_hand = live ? offset : 0;
+    if (offset >= host.slots && offset < host.slots_end)
+        slots_in_hand = live ? offset : 0;
 }
 
 void watch_known_race(int reason)

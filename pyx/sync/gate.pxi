@@ -26,6 +26,7 @@ cdef extern from *:
     void gate_write_unlock "z3f_nothing"(u32 *lock) noexcept nogil
     void gate_wait_free "z3f_nothing"(u32 *lock) noexcept nogil
     void gate_wait_change "z3f_nothing"(u64 *word, u64 seen) noexcept nogil
+    void gate_wait_while "z3f_nothing"(u64 *word, u64 value) noexcept nogil
     void gate_wait_equal "z3f_nothing"(u64 *word, u64 value) noexcept nogil
     bint gate_wait_work "z3f_no"(list_head *items) noexcept nogil
     void gate_yield "z3f_nothing"() noexcept nogil
@@ -37,8 +38,9 @@ cdef extern from *:
     bint accesses_seen "z3f_no"() noexcept nogil    # by whoever looks for races
     void gate_arena_gone "z3f_nothing"(const char *base) noexcept nogil
     bint gate_should_fail "z3f_no"(int fault) noexcept nogil
-    void frame_lives "z3f_nothing"(u64 address, bint live) noexcept nogil
-    void slots_live "z3f_nothing"(u64 offset, bint live) noexcept nogil
+    void gate_birth "z3f_nothing"(u64 offset) noexcept nogil
+    void gate_death "z3f_nothing"(u64 offset) noexcept nogil
+    bint gate_died "z3f_no"(u32 task) noexcept nogil
     void payload_begin "z3f_nothing"(u64 low, u64 high) noexcept nogil
     void payload_end "z3f_nothing"() noexcept nogil
     void gate_might_sleep "z3f_nothing"(const char *where, u32 preempt_count) noexcept nogil

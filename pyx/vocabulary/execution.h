@@ -10,6 +10,8 @@ enum ending {
     END_PRUNED,                 /* "pruned": given up by the strategy, nothing new in it */
     END_REPLAY_LOST,            /* "lost": a replay asks for what cannot be done here */
     END_PROCESS,                /* "process": an actor's died by itself, or hangs (remote.c) */
+    END_AGAIN,                  /* "again": something was learned that this execution should have
+                                   known; it is run again, under the same number */
 };
 
 enum stop {

@@ -3,15 +3,21 @@
 #ifndef Z3F_VOCABULARY_POINT_H
 #define Z3F_VOCABULARY_POINT_H
 
-/* From POINT_LOCK on the task may have to wait. */
+/* Those before POINT_RMW are schedule points only once they were seen to conflict; from POINT_LOCK
+ * on the task may have to wait. */
 enum point_kind {
     POINT_NONE,
     POINT_LOAD,                 /* "load" */
     POINT_STORE,                /* "store" */
+    POINT_BIRTH,                /* "allocates": all of an allocation is written */
+    POINT_DEATH,                /* "frees": and again */
+    POINT_POISON,               /* "poison": the dead are filled with a pattern */
+    POINT_FENCE,                /* "fence" */
     POINT_RMW,                  /* "atomic": a read-modify-write */
     POINT_TRYLOCK,              /* "trylock" */
     POINT_UNLOCK,               /* "unlock" */
     POINT_READ_UNLOCK,          /* "read_unlock" */
+    POINT_WRITE_UNLOCK,         /* "write_unlock" */
     POINT_YIELD,                /* "yield" */
     POINT_LOCK,                 /* "lock": until the word has no owner */
     POINT_READ_LOCK,            /* "read_lock" */

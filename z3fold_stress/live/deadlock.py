@@ -16,6 +16,7 @@ import psutil
 from z3fold_stress import _sim
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import resolve, subject_site
+from z3fold_stress.findings.evidence import POINT_NAMES
 from z3fold_stress.live.world import LiveWorld
 from z3fold_stress.verdicts import Verdict
 
@@ -129,7 +130,7 @@ def wait_for_real(world: LiveWorld, outcome: dict[str, Any]) -> Deadlock:
     themselves, and watch them."""
     simulator = world.simulator
     actors = range(len(world.compiled.actors))
-    states = [_sim.remote_state(simulator, actor) for actor in actors]
+    states = [_state(simulator, actor) for actor in actors]
     blamed = outcome["verdict"]["task"]
     waiting = [
         actor
@@ -154,6 +155,14 @@ def wait_for_real(world: LiveWorld, outcome: dict[str, Any]) -> Deadlock:
         others,
         tuple(text for _, _, text in _sim.remote_verdicts(simulator)),
     )
+
+
+def _state(simulator: _sim.Simulator, actor: int) -> dict[str, Any]:
+    """What the engine knows of a process; ``asks`` names the access that it has announced."""
+    state = _sim.remote_state(simulator, actor)
+    if state["asks"] in ("access", "lock", "wait"):
+        state["asks"] = POINT_NAMES[state["point"]]
+    return state
 
 
 def _fate(state: dict[str, Any]) -> str:

@@ -1,0 +1,75 @@
+/* The observers: each gets every access of every task, as it is done and before memory changes.
+ * Another one is a file with a NAME_observe(), and its line in OBSERVERS.
+ *
+ * An observer may be told to keep its verdict to itself, never to look away: what it learns is
+ * what the others lean on (accesses that conflict become schedule points). What waits for others,
+ * or must be asked beforehand, is no observer: strategies see the record announced (sim_point). */
+#ifndef Z3F_OBSERVE_H
+#define Z3F_OBSERVE_H
+
+#include "sim.h"
+
+#define OBSERVERS(EACH) \
+    EACH(undo)              /* what was overwritten */ \
+    EACH(regions)           /* what lives: use after free, objects left */ \
+    EACH(races)             /* what orders what: data races, schedule points */ \
+    EACH(dependence)        /* what a reduction compares */ \
+    EACH(trace)             /* what a report shows */
+
+static inline void undo_observe(struct sim_task *t, const struct access *a)
+{
+    (void)t;
+    if (!a->writes || a->kind == POINT_BIRTH || a->kind == POINT_DEATH)
+        return;                         /* a life changes no byte */
+    if (a->size <= 8)
+        undo_word(a->offset, a->size);
+    else
+        undo_range(a->offset, a->size);
+}
+
+static inline void regions_observe(struct sim_task *t, const struct access *a)
+{
+    if (a->size == 0 || a->kind == POINT_POISON || access_is_hint(a))
+        return;                         /* the dead are poisoned */
+    if (a->kind == POINT_BIRTH || a->kind == POINT_DEATH)
+        regions_change(a);
+    else if (unlikely(life[a->offset >> PAGE_SHIFT] >= LIFE_PARTS) || unlikely(a->size > 8)
+             || unlikely(t->payload))
+        regions_check(t, a);
+}
+
+/* Whether a try, or a compare-and-swap, did write is known only now. */
+static inline void dependence_observe(struct sim_task *t, const struct access *a)
+{
+    (void)t;
+    if (unlikely(sim.doing)) {
+        sim.doing->writes = a->writes;
+        sim.doing = NULL;
+    }
+}
+
+static inline void trace_observe(struct sim_task *t, const struct access *a)
+{
+    (void)t;
+    if (unlikely(sim.recording > 1))
+        trace_access(a);
+}
+
+static inline __attribute__((always_inline)) void sim_observe(struct sim_task *t,
+                                                              const struct access *a)
+{
+#define OBSERVE(name) name##_observe(t, a);
+    OBSERVERS(OBSERVE)
+#undef OBSERVE
+}
+
+/* Before a task acts, whatever it does: its clock, and what sets this access apart. */
+static inline struct sim_task *sim_step(void)
+{
+    struct sim_task *t = sim.running;
+
+    t->accesses++;
+    return t;
+}
+
+#endif
