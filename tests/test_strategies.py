@@ -389,18 +389,6 @@ def test_pct_of_a_large_depth() -> None:
     assert len(seen) == comb(6, 3)
 
 
-def test_pct_puts_who_waits_below_all_others() -> None:
-    """A waiter of the highest priority is not back as soon as it could be, but after the others.
-    It keeps its priority where nobody else could have run: one order of six."""
-    actors = {
-        "waiter": [op.wait_while("x", 0), op.load("y", "r"), op.expect("r", "==", 1, "not back")],
-        "waker": [op.store("x", 1), op.store("y", 1)],
-        "other": touching("own", 3),
-    }
-    with world(actors) as here:
-        assert fits_share(failures(here, "pct", 3000, depth=1), 3000, 1 / 6)
-
-
 def test_pct_goes_on_at_random_where_no_end_is_near() -> None:
     """A profiling execution has no estimate of its length: it becomes a random walk some time.
     Those that follow know better."""

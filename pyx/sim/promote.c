@@ -27,6 +27,8 @@ bool promote(u64 pc)
 {
     u32 i = slot_of(pc);
 
+    if (sim.every_access)               /* it is one already, and no search need begin anew */
+        return false;
     for (; table[i]; i = (i + 1) & (ROOM - 1))
         if (table[i] == (u32)pc)
             return false;

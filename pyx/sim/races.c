@@ -362,10 +362,11 @@ void races_observe(struct sim_task *t, const struct access *a)
         return;
     if (a->kind == POINT_POISON)
         return;
+    if (a->kind >= POINT_RMW && !promoted(a->pc) && promote(a->pc))
+        sim.nr_promoted--;              /* it is a schedule point in any case */
     if (a->kind >= POINT_LOCK && !a->writes) {
         if (a->order & ORDER_ACQUIRE)
             race_acquire(a->offset);
-        if (promote(a->pc)) conflict_seen = true;
         return;
     }
     if (a->atomic) {

@@ -115,7 +115,7 @@ static u32 choose(const u8 *enabled, u32 n, int running)
     (void)running;
     if (unlikely(walking || sim.choices > far))
         return sim_random_below(n);
-    if (t && (t->next.kind == POINT_YIELD || t->next.kind == POINT_CHANGE || t->next.kind == POINT_FREE))
+    if (t && t->next.kind == POINT_YIELD)
         priority[t->index] = --lowest;
     chosen = best(enabled, n);
     if (sim.choices <= k && unlikely(drawn[sim.choices])) {

@@ -191,7 +191,7 @@ static void executed(u32 task)
     if (is_interesting(t)) {
         left[task] -= left[task] != 0;
         intended = NOBODY;
-    } else if (t->next.kind == POINT_YIELD || t->next.kind == POINT_CHANGE || t->next.kind == POINT_FREE) {
+    } else if (t->next.kind == POINT_YIELD) {
         intended = NOBODY;
         for (u32 i = 0; i < sim.nr_tasks; i++)
             priority[i] = sim_random();
