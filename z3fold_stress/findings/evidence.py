@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from z3fold_stress._vocabulary import EVENT_KIND_NAMES, POINT_KIND_NAMES
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import Site, resolve, subject_site
 from z3fold_stress.explore.world import World
@@ -22,8 +21,6 @@ __all__ = ["Access", "Event", "Evidence", "Schedule", "gather"]
 
 Schedule = tuple[tuple[int, int, int, int], ...]
 """Interventions: task, its clock, decision, task to go to (see _sim.Choice)."""
-
-POINT_NAMES = {**POINT_KIND_NAMES, **EVENT_KIND_NAMES}
 
 
 @dataclass(frozen=True, slots=True)
