@@ -16,7 +16,7 @@ import psutil
 from z3fold_stress import _sim
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import resolve, subject_site
-from z3fold_stress.findings.evidence import POINT_NAMES
+from z3fold_stress.findings.points import POINT_NAMES
 from z3fold_stress.live.world import LiveWorld
 from z3fold_stress.verdicts import Verdict
 
