@@ -506,8 +506,8 @@ ONE_BIT = resolve("sound", ["middle-mapped-one-bit"])
 def test_a_write_that_is_lost_is_not_linearizable(design: Design) -> None:
     """Between map and write the object is moved, so the new version goes where nobody reads."""
     actors = {
-        "other": under("L", op.read("middle")),
-        "writer": [*under("L", op.write("middle")), *under("L", op.read("middle"))],
+        "other": [op.map("middle"), op.unmap("middle")],
+        "writer": [op.write("middle"), op.read("middle")],
         "owner": [op.free("first")],
     }
     tally = look(actors, design, races=False, strategy="pos", setup=THREE, arena={"frames": 3})
