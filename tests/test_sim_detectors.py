@@ -510,7 +510,7 @@ def test_a_write_that_is_lost_is_not_linearizable(design: Design) -> None:
         "writer": [op.write("middle"), op.read("middle")],
         "owner": [op.free("first")],
     }
-    tally = look(actors, design, races=False, strategy="pos", setup=THREE, arena={"frames": 3})
+    tally = look(actors, design, races=False, strategy="pct", setup=THREE, arena={"frames": 3})
     assert tally.verdicts == ({Verdict.CORRUPTION} if design is ONE_BIT else set())
     if design is ONE_BIT:
         assert told(tally, Verdict.CORRUPTION)["where"] == "linearizability"
