@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -577,23 +576,6 @@ def test_number_that_the_engine_cannot_hold(option: str) -> None:
 def test_bad_input_leaves_nothing_for_a_program_to_read(run: Run, line: str) -> None:
     answer = run(*line.split())
     assert (answer.status, answer.out) == (2, "")
-
-
-def test_finding_that_cannot_be_saved_is_not_lost(run: Run, tmp_path: Path) -> None:
-    """Where it cannot be saved it is told as a line."""
-    (tmp_path / "file").touch()
-    answer = run("explore", "lost-update", "--seed", 1, "--out", tmp_path / "file" / "folder")
-    refused(answer, "no finding can be saved in")
-    line = answer.err.split("It is: ")[1].strip()
-    assert load_finding(line).verdict == "data-race"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_folder_that_is_not_writable(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "closed"
-    folder.mkdir(mode=0o500)
-    answer = run("explore", "lost-update", "--seed", 1, "--out", folder)
-    refused(answer, "no finding can be saved in")
 
 
 # Ctrl-C

@@ -169,7 +169,7 @@ def test_soak_stores_its_verdict(run: Run) -> None:
     refused(run("findings", "export", signature), "which are not replayed; run it again: z3fold")
     everything = run("findings", "export", "--all", "all")
     assert (everything.status, everything.out) == (0, "")
-    assert f"without a replay, for soaks met them: {signature}" in everything.err
+    assert f"without a replay, of soaks or not repeated: {signature}" in everything.err
 
 
 def test_sound_soak_stores_nothing(run: Run, tmp_path: Path) -> None:
@@ -310,7 +310,10 @@ def test_prune(run: Run, stored: str) -> None:
         ("export {stored} --all x", "export one SIGNATURE, or all with --all DIR"),
         ("export --all x -o y", "leave -o out"),
         ("export {stored} -o README.md/x", "README.md/x cannot be written: Not a directory"),
-        ("export --all README.md/x", "no finding can be saved in README.md/x"),
+        (
+            "export --all README.md/x",
+            "README.md/x cannot be written (Not a directory): give --all another",
+        ),
         ("prune", "prune what? give --older-than DAYS"),
         ("prune --dry-run", "prune what?"),
         (

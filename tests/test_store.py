@@ -92,6 +92,28 @@ def test_replay_of_this_build_is_preferred(path: Path) -> None:
     assert it.finding(it.entries()[0]).build != old.build
 
 
+def test_replay_of_another_build_is_replaced_by_a_larger_one(path: Path) -> None:
+    """It may not fit this engine any more, however small it is."""
+    it = Store(path)
+    it.record(finding(build="0123456789ab", schedule=schedule(1)), origin="explore")
+    larger = finding(schedule=schedule(9))
+    assert it.record(larger, origin="explore").kept
+    assert it.finding(it.entries()[0]) == larger
+    assert not it.record(finding(build="0123456789ab", schedule=schedule(1)), origin="hunt").kept
+    assert it.finding(it.entries()[0]) == larger
+
+
+def test_what_did_not_repeat_gives_way_to_a_replay(path: Path) -> None:
+    it = Store(path)
+    it.record(finding(repeated=False, schedule=schedule(1)), origin="fuzz")
+    (kept,) = it.entries()
+    assert not kept.replays
+    with pytest.raises(StoreError, match="did not repeat"):
+        it.finding(kept)
+    assert it.record(finding(schedule=schedule(9)), origin="fuzz").kept
+    assert it.entries()[0].replays
+
+
 def test_no_times_tell_only_a_replay(path: Path) -> None:
     it = Store(path)
     it.record(finding(schedule=schedule(3)), origin="fuzz")

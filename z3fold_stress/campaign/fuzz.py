@@ -67,6 +67,8 @@ class Round:
     unordered: int = 0
     coverage: int = 0
     findings: list[dict[str, Any]] = field(default_factory=list)
+    unrepeated: list[dict[str, Any]] = field(default_factory=list)
+    """Findings that doing the same again did not show."""
     interesting: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -148,7 +150,7 @@ def _note(
     if finding.signature in known:
         return
     known.add(finding.signature)
-    result.findings.append(finding.to_json())
+    (result.findings if finding.repeated else result.unrepeated).append(finding.to_json())
 
 
 Job = tuple[int, FuzzSettings, list[dict[str, Any]], float | None, int]
@@ -193,6 +195,8 @@ class Fuzz:
     findings: dict[str, Finding] = field(default_factory=dict)
     times: dict[str, int] = field(default_factory=dict)
     """How many rounds met a signature."""
+    unrepeated: dict[str, Finding] = field(default_factory=dict)
+    """What did not repeat: no accusation, and no pass."""
     interrupted: bool = False
     corpus: int = 0
 
@@ -242,6 +246,9 @@ def fuzz(
                 if done.number < first.get(finding.signature, done.number + 1):
                     first[finding.signature] = done.number
                     result.findings[finding.signature] = finding
+            for value in done.unrepeated:
+                finding = Finding.from_json(value)
+                result.unrepeated.setdefault(finding.signature, finding)
             if tell is not None:
                 tell(result, done)
     except KeyboardInterrupt:

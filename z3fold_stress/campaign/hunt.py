@@ -58,6 +58,8 @@ class Trail:
     left: dict[str, float]
     by_arm: dict[str, int]
     findings: list[dict[str, Any]] = field(default_factory=list)
+    unrepeated: list[dict[str, Any]] = field(default_factory=list)
+    """Findings that doing the same again did not show: no accusation, and no pass."""
     benign: list[str] = field(default_factory=list)
     interrupted: bool = False
     setup: str = ""
@@ -79,6 +81,7 @@ class Trail:
             "left": self.left,
             "by_arm": self.by_arm,
             "findings": self.findings,
+            "unrepeated": self.unrepeated,
             "benign": self.benign,
             "interrupted": self.interrupted,
             "setup": self.setup,
@@ -122,7 +125,10 @@ def explore_one(
         with world.by_coroutines():
             for found in tally.found:
                 finding, _ = make_finding(world, found, seed=settings.seed)
-                trail.findings.append(finding.to_json())
+                kept = trail.findings if finding.repeated else trail.unrepeated
+                kept.append(finding.to_json())
+    if trail.unrepeated and not trail.findings:
+        trail.status = str(Status.INCONCLUSIVE)
     return trail
 
 
@@ -174,6 +180,11 @@ class Hunt:
                 finding = Finding.from_json(value)
                 by_signature.setdefault(finding.signature, finding)
         return list(by_signature.values())
+
+    @property
+    def unrepeated(self) -> list[Finding]:
+        """What did not repeat, as it was met."""
+        return [Finding.from_json(value) for trail in self.trails for value in trail.unrepeated]
 
     @property
     def executions(self) -> int:

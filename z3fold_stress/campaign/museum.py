@@ -120,7 +120,10 @@ def _show(scenario: Scenario) -> Exhibit:
                 finding, _ = make_finding(world, best, seed=1)
                 piece.found, piece.strategy = best.verdict, best.arm.name
                 piece.executions, piece.seconds = best.execution, best.seconds
-                piece.switches = shrink_schedule(world, finding, seconds=SHRINK_SECONDS)
+                if finding.repeated:
+                    piece.switches = shrink_schedule(world, finding, seconds=SHRINK_SECONDS)
+                else:
+                    piece.found += " (did not repeat)"
             elif tally.found:
                 piece.found = ", ".join(sorted(tally.verdicts))
     piece.control = "-"

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 import z3fold_stress
+from z3fold_stress.cli.standard_output import keep_output
 
 __all__ = ["main"]
 
@@ -168,6 +169,7 @@ class _Commands(click.Group):
             with self.make_context(NAME, args, **extra) as context:
                 return self.invoke(context)
 
+        keep_output()
         sys.exit(_status_of(run))
 
 

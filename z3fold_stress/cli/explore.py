@@ -13,7 +13,7 @@ from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.hunt import Hunt, HuntSettings, Trail, explore_one, hunt
 from z3fold_stress.cli import options
 from z3fold_stress.cli.live import live_failed
-from z3fold_stress.cli.saving import save_findings
+from z3fold_stress.cli.saving import Saving
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
@@ -104,6 +104,7 @@ def explore(
     Budget(executions, seconds)  # refused before anything is said
     first_seed = options.drawn(seed)
     storing = Storing(store, no_store or no_save, "explore")
+    saving = Saving(None if no_save else out or Path())
     trails: list[Trail] = []
     findings: list[Finding] = []
     for scenario in load(scenarios):
@@ -128,20 +129,21 @@ def explore(
         except LiveError as error:
             sys.exit(live_failed(error))
         trails.append(trail)
-        fresh = [Finding.from_json(value) for value in trail.findings]
+        fresh = [Finding.from_json(value) for value in (*trail.findings, *trail.unrepeated)]
         findings += fresh
         storing.record_all(fresh)
         if not as_json:
             click.echo("\n".join(trail_lines(trail)))
-            save_findings(fresh, None if no_save else out or Path(), say=True)
+            saving.save_all(fresh, say=True)
         if trail.interrupted:
             break
     if as_json:
-        saved = save_findings(findings, None if no_save else out or Path(), say=False)
+        saving.save_all(findings, say=False)
         told = {
             "seed": first_seed,
             "trails": [trail.to_json() for trail in trails],
-            "saved": [str(path) for path in saved],
+            "saved": [str(path) for path in saving.paths],
+            "save_failed": saving.failed or None,
             "stored": storing.to_json(),
         }
         click.echo(json.dumps(told, indent=1))
@@ -245,7 +247,8 @@ def hunt_command(
         )
 
     def tell(result: Hunt, trail: Trail) -> None:
-        storing.record_all(Finding.from_json(value) for value in trail.findings)
+        kept = (*trail.findings, *trail.unrepeated)
+        storing.record_all(Finding.from_json(value) for value in kept)
         if not as_json:
             _tell(result, trail)
 
@@ -256,9 +259,10 @@ def hunt_command(
         processes=available_jobs() if jobs is None else jobs,
         tell=tell,
     )
-    saved = save_findings(result.findings, None if no_save else out or Path(), say=not as_json)
+    saving = Saving(None if no_save else out or Path())
+    saving.save_all([*result.findings, *result.unrepeated], say=not as_json)
     if as_json:
-        click.echo(json.dumps(_hunt_json(result, saved, storing), indent=1))
+        click.echo(json.dumps(_hunt_json(result, saving, storing), indent=1))
     else:
         storing.say()
         click.echo(
@@ -276,7 +280,7 @@ def _tell(result: Hunt, trail: Trail) -> None:
     )
 
 
-def _hunt_json(result: Hunt, saved: list[Path], storing: Storing) -> dict[str, Any]:
+def _hunt_json(result: Hunt, saving: Saving, storing: Storing) -> dict[str, Any]:
     return {
         "design": result.design.name,
         "seed": result.seed,
@@ -289,6 +293,7 @@ def _hunt_json(result: Hunt, saved: list[Path], storing: Storing) -> dict[str, A
             {key: value for key, value in trail.to_json().items() if key != "findings"}
             for trail in result.trails
         ],
-        "saved": [str(path) for path in saved],
+        "saved": [str(path) for path in saving.paths],
+        "save_failed": saving.failed or None,
         "stored": storing.to_json(),
     }

@@ -11,9 +11,11 @@ import click
 
 from z3fold_stress.cli import options
 from z3fold_stress.cli.output import write_whole
-from z3fold_stress.cli.saving import finding_report, save_finding
+from z3fold_stress.cli.saving import finding_report
 from z3fold_stress.cli.storing import store_file
 from z3fold_stress.errors import SettingsError
+from z3fold_stress.findings import Finding
+from z3fold_stress.findings.files import write_finding
 from z3fold_stress.findings.store import Kept, Store
 from z3fold_stress.scenario.value import nearest
 from z3fold_stress.verdicts import Verdict
@@ -74,7 +76,7 @@ def _origins(kept: Kept) -> str:
 
 def _size(kept: Kept) -> str:
     if not kept.replays:
-        return "no replay: a soak's"
+        return "did not repeat" if kept.scenario else "no replay: a soak's"
     return f"{kept.size.switches} switches, {kept.size.operations} operations"
 
 
@@ -113,12 +115,15 @@ def show_command(signature: str, store: Path | None, as_json: bool) -> None:
     kept = it.lookup(signature)
     body = it.body(kept)
     if as_json:
-        key = "finding" if kept.replays else "soak"
+        key = "finding" if "finding" in body else "soak"
         click.echo(json.dumps({**_json(kept), "store": str(it.path), key: body}, indent=1))
         return
     click.echo("\n".join(_seen(kept)) + "\n")
     if kept.replays:
         click.echo(finding_report(it.finding(kept)))
+        return
+    if "finding" in body:
+        click.echo(finding_report(Finding.from_json(body)))
         return
     click.echo(f"{kept.verdict}: {kept.text}\nA soak found it: there is no replay.")
     for event in body.get("events", ()):
@@ -180,11 +185,21 @@ def _export_all(store: Store, folder: Path) -> None:
     without = [one.signature for one in kept if not one.replays]
     for one in kept:
         if one.replays:
-            click.echo(save_finding(store.finding(one), folder))
+            click.echo(_write(store.finding(one), folder))
     if without:
-        click.echo(f"without a replay, for soaks met them: {', '.join(without)}", err=True)
+        told = ", ".join(without)
+        click.echo(f"without a replay, of soaks or not repeated: {told}", err=True)
     if not kept:
         click.echo(f"{store.path} is empty: nothing to export", err=True)
+
+
+def _write(finding: Finding, folder: Path) -> Path:
+    try:
+        return write_finding(finding, folder)
+    except OSError as error:
+        raise SettingsError(
+            f"{folder} cannot be written ({error.strerror or error}): give --all another directory"
+        ) from None
 
 
 @findings_command.command("prune")

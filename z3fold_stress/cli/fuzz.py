@@ -11,13 +11,12 @@ import click
 from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.fuzz import Fuzz, FuzzSettings, Round, fuzz, shrink_all
 from z3fold_stress.cli import options
-from z3fold_stress.cli.saving import finding_report, save_finding
+from z3fold_stress.cli.saving import Saving, finding_report
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.explorer import limits_met
 from z3fold_stress.findings import Finding
-from z3fold_stress.findings.files import write_scenario
 from z3fold_stress.report import summary_line
 
 __all__ = ["fuzz_command"]
@@ -92,15 +91,18 @@ def fuzz_command(
         shrink_all(result, shrinking or 60.0)
     for finding in result.findings.values():
         storing.record(finding, times=0)  # it may be smaller now
-    saved = [] if no_save else _save(result, out)
+    saving = Saving(None if no_save else out)
+    for finding in (*result.findings.values(), *result.unrepeated.values()):
+        saving.save(finding, scenario=True)
     if as_json:
-        click.echo(json.dumps(_json(result, saved, storing), indent=1))
+        click.echo(json.dumps(_json(result, saving, storing), indent=1))
     else:
-        _report(result, saved)
+        _report(result, saving.paths)
         storing.say()
     if result.findings:
         sys.exit(1)
-    sys.exit(4 if result.interrupted or not result.executions or result.limited else 0)
+    unsure = result.interrupted or result.limited or result.unrepeated
+    sys.exit(4 if unsure or not result.executions else 0)
 
 
 def _tell(result: Fuzz, done: Round) -> None:
@@ -111,16 +113,7 @@ def _tell(result: Fuzz, done: Round) -> None:
         )
 
 
-def _save(result: Fuzz, out: Path) -> list[Path]:
-    saved = []
-    for finding in result.findings.values():
-        path = save_finding(finding, out)
-        scenario = write_scenario(finding, path)
-        saved += [path, scenario]
-    return saved
-
-
-def _json(result: Fuzz, saved: list[Path], storing: Storing) -> dict[str, object]:
+def _json(result: Fuzz, saving: Saving, storing: Storing) -> dict[str, object]:
     return {
         "design": result.design,
         "seed": result.seed,
@@ -133,7 +126,9 @@ def _json(result: Fuzz, saved: list[Path], storing: Storing) -> dict[str, object
         "interrupted": result.interrupted,
         "findings": [finding.to_json() for finding in result.findings.values()],
         "times": result.times,
-        "saved": [str(path) for path in saved],
+        "unrepeated": [finding.to_json() for finding in result.unrepeated.values()],
+        "saved": [str(path) for path in saving.paths],
+        "save_failed": saving.failed or None,
         "stored": storing.to_json(),
     }
 
@@ -148,6 +143,8 @@ def _report(result: Fuzz, saved: list[Path]) -> None:
         click.echo(f"inconclusive: {limits_met(result.limited, result.unordered)}")
     for signature, finding in result.findings.items():
         click.echo(f"  {signature}  {result.times[signature]:>3}x  {summary_line(finding)}"[:200])
+    for finding in result.unrepeated.values():
+        click.echo(f"  did not repeat: {summary_line(finding)}")
     if result.findings:
         first = next(iter(result.findings.values()))
         click.echo("\n" + finding_report(first, saved=str(saved[0]) if saved else ""))

@@ -19,7 +19,7 @@ def write_whole(path: Path, text: str) -> None:
             part.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise SettingsError(f"{path} cannot be written: {why}; give -o another") from None
+        raise SettingsError(f"{path} cannot be written: {why}; name another file") from None
 
 
 def deliver(text: str, path: Path | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from z3fold_stress.cli import options
-from z3fold_stress.cli.saving import finding_report, save_finding
+from z3fold_stress.cli.saving import Saving, finding_report
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.findings import Finding, Replayed, load_finding, replay, shrink
@@ -171,7 +171,8 @@ def shrink_command(
         sys.exit(4)
     smaller = shrink(it, seconds=seconds)
     storing.record(smaller.finding, times=0)  # what it was made of is no new sighting
-    path = None if no_save else save_finding(smaller.finding, out, mark="small")
+    saving = Saving(None if no_save else out)
+    path = saving.save(smaller.finding, mark="small")
     if as_json:
         told = {
             "operations": smaller.operations,
@@ -189,6 +190,7 @@ def shrink_command(
             },
             "finding": smaller.finding.to_json(),
             "saved": None if path is None else str(path),
+            "save_failed": saving.failed or None,
             "stored": storing.to_json(),
         }
         click.echo(json.dumps(told, indent=1))

@@ -12,6 +12,7 @@ import click
 
 from z3fold_stress.cli.output import deliver
 from z3fold_stress.cli.replay import TOLD
+from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import subject_site
 from z3fold_stress.explore.world import World
@@ -130,10 +131,15 @@ def report_command(finding: str, form: str, output: Path | None, policy: str) ->
             click.echo(f"{TOLD[done.result]}: there is nothing to report{hint}", err=True)
             sys.exit(INCONCLUSIVE)
         maker, ending = FORMS[form]
+        text = _text(world, it, done, "") if ending else ""
         told = maker(world, it, done, "" if finding.startswith("zs1:") else finding)
     if output is None and ending:
         output = Path(f"{_stem(it)}.{ending}")
-    deliver(told, output)
+    try:
+        deliver(told, output)
+    except SettingsError:  # the file is lost, and the report is not
+        click.echo(text or told)
+        raise
 
 
 def _stem(it: Finding) -> str:

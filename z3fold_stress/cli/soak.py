@@ -190,15 +190,15 @@ def soak(
         **options,
     )
     path = None if no_dump else dump or Path(f"z3fold-stress-{settings.seed}.dump")
-    if path is not None and not os.access(path.parent, os.W_OK):
-        raise SettingsError(f"no dump can be written to {path.parent}: give --dump or --no-dump")
+    if dump is not None and not os.access(dump.parent, os.W_OK):
+        raise SettingsError(f"no dump can be written to {dump.parent}: give --dump or --no-dump")
     if html is not None and not os.access(html.parent, os.W_OK):
         raise SettingsError(f"no page can be written to {html.parent}: give --html another")
     storing = Storing(store, no_store, "soak")
     failure = _Failure()
     report = _run(Soak(settings, dump=path, on_failure=failure.read), as_json)
     if html is not None:  # first: whoever reads the rest may go away
-        write_whole(html, soak_page(report))
+        html = _page(html, report)
     storing.record_all(soak_entries(report, later=settings.keep_going))
     if not as_json:
         click.echo(as_text(report), nl=False)
@@ -214,6 +214,16 @@ def soak(
     else:
         storing.say()
     sys.exit(report.status)
+
+
+def _page(path: Path, report: SoakReport) -> Path | None:
+    """Where the page is; None where it could not be written, which costs nothing else."""
+    try:
+        write_whole(path, soak_page(report))
+    except SettingsError as error:
+        click.echo(f"warning: {error}", err=True)
+        return None
+    return path
 
 
 class _Failure:

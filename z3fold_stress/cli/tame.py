@@ -91,14 +91,13 @@ def tamed(wild: Wild, seconds: float, **limits: Any) -> Taming:
 
 def save_tamed(taming: Taming, folder: Path) -> None:
     """The finding, and the scenario as a file of its own; ``taming.saved`` has their paths."""
-    from z3fold_stress.cli.saving import save_finding
-    from z3fold_stress.findings.files import write_scenario
+    from z3fold_stress.cli.saving import Saving
 
     if taming.finding is None:
         return
-    path = save_finding(taming.finding, folder)
-    scenario = write_scenario(taming.finding, path)
-    taming.saved = [str(path), str(scenario)]
+    saving = Saving(folder)
+    saving.save(taming.finding, scenario=True)
+    taming.saved = [str(path) for path in saving.paths]
 
 
 @contextlib.contextmanager

@@ -33,7 +33,8 @@ class Entry:
     scenario: str
     """Empty for a soak."""
     replays: bool
-    """Whether the body is a finding; else it is what a soak told."""
+    """Whether the body is a finding that replays; else it is what a soak told, or a finding that
+    did not repeat."""
     size: Size
     build: str
     body: dict[str, Any]
@@ -46,7 +47,7 @@ def entry_of(finding: Finding) -> Entry:
         text=finding.text,
         design=finding.design,
         scenario=finding.scenario.name,
-        replays=True,
+        replays=finding.repeated,
         size=size_of(finding),
         build=finding.build,
         body=finding.to_json(),

@@ -11,7 +11,7 @@ import binascii
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.explorer import Found
 from z3fold_stress.explore.world import MAX_STEPS, World
 from z3fold_stress.findings.evidence import Evidence, Schedule, gather
-from z3fold_stress.findings.identity import SCHEME
+from z3fold_stress.findings.identity import SCHEME, Identity, words
 from z3fold_stress.scenario import Scenario
 from z3fold_stress.verdicts import Verdict
 
@@ -57,6 +57,9 @@ class Finding:
     """Whether data races were looked for."""
     lifetimes: bool = True
     """Whether an access to what was freed ended it; without, only the subject's own checks."""
+    repeated: bool = True
+    """Whether doing it again showed the same.  One that did not is kept, as what it is: it accuses
+    nobody, and it is no pass."""
     sides: tuple[dict[str, Any], ...] = ()
     steps: int = 0
     switches: int = 0
@@ -80,6 +83,7 @@ class Finding:
             "schedule": [list(choice) for choice in self.schedule],
             "lead": [[list(choice) for choice in one] for one in self.lead],
             "where": self.where,
+            "repeated": self.repeated,
             "sides": list(self.sides),
             "steps": self.steps,
             "switches": self.switches,
@@ -131,6 +135,7 @@ class Finding:
                 max_steps=_count(value.get("max_steps", MAX_STEPS)),
                 races=bool(value.get("races", True)),
                 lifetimes=bool(value.get("lifetimes", True)),
+                repeated=bool(value.get("repeated", True)),
                 sides=tuple(value.get("sides", ())),
                 steps=_count(value.get("steps", 0)),
                 switches=_count(value.get("switches", 0)),
@@ -228,26 +233,37 @@ def make_finding(
 ) -> tuple[Finding, Evidence]:
     """A finding from what an exploration met: done again, with everything recorded.
 
-    Raises RuntimeError when doing it again does not show it: then the tool itself is at fault.
+    Where doing it again shows something else the finding is not ``repeated``: something outside
+    the arena decides, or the tool is at fault.  Either way it is kept as it was met.
     """
     schedule = tuple(map(tuple, found.outcome["schedule"]))
     lead = lead_of(found)
     evidence = evidence or gather(world, schedule, lead)
-    if evidence.verdict is not found.verdict:
-        raise RuntimeError(
-            f"{found.verdict} was found, and doing the same again shows {evidence.verdict}: "
-            f"schedule {schedule}"
-        )
-    return finding_of(
-        world,
-        evidence,
-        lead,
-        {
-            "seed": seed,
-            "strategy": found.arm.name,
-            "executions": found.execution,
-        },
-    ), evidence
+    how = {"seed": seed, "strategy": found.arm.name, "executions": found.execution}
+    repeated = evidence.verdict is found.verdict
+    if not repeated:
+        evidence = as_met(found, evidence)
+    return replace(finding_of(world, evidence, lead, how), repeated=repeated), evidence
+
+
+def as_met(found: Found, again: Evidence) -> Evidence:
+    """What the exploration itself said of an execution that did not repeat."""
+    outcome = found.outcome
+    told = outcome["verdict"] or {"where": str(found.verdict), "text": str(found.verdict)}
+    shown = again.verdict or "nothing"
+    identity = Identity(found.verdict, "did not repeat", (told["where"], words(told["text"])))
+    return Evidence(
+        verdict=found.verdict,
+        where=told["where"],
+        text=f"{told['text']} (this did not repeat: doing the same again shows {shown})",
+        hash=outcome["hash"],
+        steps=outcome["steps"],
+        switches=outcome["switches"],
+        preemptions=outcome["preemptions"],
+        schedule=tuple(map(tuple, outcome["schedule"])),
+        unused=0,
+        signature=identity.signature,
+    )
 
 
 def finding_of(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from z3fold_stress import _sim
 from z3fold_stress.findings.database import StoreError, default_path, examine, read, write
 from z3fold_stress.findings.entry import Entry, entry_of
 from z3fold_stress.findings.finding import Finding, FindingError
@@ -56,6 +57,7 @@ class Kept:
     scenario: str
     """Empty for a verdict of soaks."""
     replays: bool
+    """False for a soak's, and for what did not repeat."""
     size: Size
     build: str
     sightings: tuple[Sighting, ...]
@@ -109,7 +111,8 @@ class Store:
         read(self.path, lambda connection: None, None)
 
     def record(self, finding: Finding | Entry, *, origin: str, times: int = 1) -> Recorded:
-        """Count a failure, met ``times`` times more, and keep its replay if it is the smallest.
+        """Count a failure, met ``times`` times more, and keep its replay if it is the best: see
+        _compare.
 
         With 0 times a smaller replay of a known failure is told; a new one counts as once.
         """
@@ -178,6 +181,10 @@ class Store:
     def finding(self, kept: Kept) -> Finding:
         """The smallest replay.  Raises StoreError for a verdict of soaks: it has none."""
         body = self.body(kept)
+        if not kept.replays and "finding" in body:
+            raise StoreError(
+                f"finding {kept.signature} did not repeat: it is told, and there is no replay"
+            )
         if not kept.replays:
             raise StoreError(
                 f"finding {kept.signature} was met by soaks only, which are not replayed; "
@@ -238,8 +245,8 @@ def _few(names: Iterable[str], most: int = 4) -> str:
 def _compare(connection: sqlite3.Connection, entry: Entry) -> tuple[bool, bool]:
     """Whether it is new, and whether it takes the place of what is kept.
 
-    A replay is better than none, a smaller one better than a larger; of two alike the one that
-    this build made, for that of another may not fit any more; of soaks the last.
+    A replay is better than none; one that this build made is better than that of another, which
+    may not fit any more; then the smaller.  Of soaks the last is kept.
     """
     row = connection.execute(
         "SELECT replays, switches, operations, build FROM finding WHERE signature = ?",
@@ -248,8 +255,9 @@ def _compare(connection: sqlite3.Connection, entry: Entry) -> tuple[bool, bool]:
     if row is None:
         return True, True
     replays, switches, operations, build = row
-    old, new = (not replays, Size(switches, operations)), (not entry.replays, entry.size)
-    return False, new < old or (new == old and (not entry.replays or build != entry.build))
+    old = (not replays, build != _sim.BUILD, Size(switches, operations))
+    new = (not entry.replays, entry.build != _sim.BUILD, entry.size)
+    return False, new < old or (new == old and not entry.replays)
 
 
 def _keep(connection: sqlite3.Connection, entry: Entry) -> None:

@@ -21,7 +21,7 @@ from z3fold_stress.findings.store import StoreError
 from z3fold_stress.pytest_plugin.handover import count, hand_over
 from z3fold_stress.pytest_plugin.options import Settings
 from z3fold_stress.pytest_plugin.seeds import Block, blocks
-from z3fold_stress.report import report_text
+from z3fold_stress.report import report_text, summary_line
 from z3fold_stress.scenario import Scenario
 
 __all__ = ["Plan", "Record", "clean_plans", "plans", "pursue", "why_inconclusive"]
@@ -63,6 +63,8 @@ class Record:
     findings: list[dict[str, Any]] = field(default_factory=list)
     """Of each: verdict, text, signature, replay, saved."""
     degraded: list[str] = field(default_factory=list)
+    unrepeated: list[str] = field(default_factory=list)
+    """What was met and did not come again, each as one line with its replay."""
     interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -164,6 +166,9 @@ def pursue(plan: Plan, settings: Settings) -> tuple[Record, str]:
                 "saved": saved,
             }
         )
+    for value in trail.unrepeated:
+        it = Finding.from_json(value)
+        record.unrepeated.append(f"{summary_line(it)}: {_kept_anyway(it, settings) or it.line()}")
     if trail.setup_verdict:
         record.findings.append(
             {
@@ -191,6 +196,14 @@ def _kept(finding: Finding, settings: Settings, record: Record) -> str:
         return hand_over(finding, settings)
     except OSError as error:
         record.degraded.append(f"a finding was not saved, it is told as a line: {error}")
+        return ""
+
+
+def _kept_anyway(finding: Finding, settings: Settings) -> str:
+    """Where what did not repeat was saved, if it could be."""
+    try:
+        return hand_over(finding, settings)
+    except OSError:
         return ""
 
 
@@ -257,6 +270,9 @@ def why_inconclusive(record: Record) -> str:
     """One line."""
     if record.interrupted:
         return "inconclusive: interrupted"
+    if record.unrepeated:
+        told = "".join(f"\n  {line}" for line in record.unrepeated)
+        return f"inconclusive: what was met did not come again when it was repeated:{told}"
     if record.executions == 0:
         return "inconclusive: no execution was done, so nothing was shown"
     if record.unordered:

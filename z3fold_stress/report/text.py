@@ -19,7 +19,7 @@ from z3fold_stress.findings.finding import Finding
 from z3fold_stress.findings.shrink import Flip
 from z3fold_stress.verdicts import Verdict
 
-__all__ = ["report_text", "summary_line"]
+__all__ = ["report_text", "summary_line", "unrepeated_text"]
 
 LINES = 40
 PAGE = 4096
@@ -38,6 +38,26 @@ ORDERING = {
 def summary_line(finding: Finding) -> str:
     """One line: what, where, in which design."""
     return f"{finding.verdict}: {finding.text} ({finding.scenario.name}, {finding.design})"
+
+
+def unrepeated_text(finding: Finding, saved: str = "") -> str:
+    """Of a failure that was met once: what is known of it, which is no accusation."""
+    found = finding.found
+    told = (
+        "This is no verdict about the design, and no pass: either something outside the arena "
+        "decides, or this is a bug in z3fold-stress. Please report it with this finding."
+    )
+    return "\n".join(
+        [
+            f"DID NOT REPEAT: {finding.verdict} in scenario {finding.scenario.name}, "
+            f"design {finding.design}",
+            *_wrap(finding.text + "."),
+            *_wrap(told),
+            f"Met by {found.get('strategy', '?')}, seed {found.get('seed', '?')}, execution "
+            f"{found.get('executions', '?')}; schedule of {len(finding.schedule)} choices",
+            f"Kept: {saved or finding.line()}",
+        ]
+    )
 
 
 def _wrap(text: str, indent: str = "") -> list[str]:

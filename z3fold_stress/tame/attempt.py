@@ -154,6 +154,8 @@ def _judge(world: World, batch: Batch, at: int, found: Found, result: Attempt) -
     elif alike <= best:
         return
     finding, _ = make_finding(world, found, seed=batch.seed)
+    if not finding.repeated:
+        return
     alike = max(alike, likeness(*told, _functions(finding)))
     if alike > best:
         result.best, result.at, result.finding = alike, at, finding.to_json()
