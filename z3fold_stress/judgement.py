@@ -11,7 +11,6 @@ from z3fold_stress.verdicts import Verdict
 
 __all__ = ["AuditFinding", "Judgement", "verdict_of"]
 
-_VERDICTS = tuple(Verdict)
 _OPS = {
     int(value): name.removeprefix("OP_").lower() for name, value in _live.Op.__members__.items()
 }
@@ -19,7 +18,7 @@ _OPS = {
 
 def verdict_of(kind: int) -> Verdict:
     """The verdict that the engine numbers so, from 1."""
-    return _VERDICTS[kind - 1]
+    return Verdict.numbered(kind)
 
 
 def op_name(op: int) -> str:

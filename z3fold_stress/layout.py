@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import OWNER_MASK, PAGE_SIZE
 from z3fold_stress.judgement import op_name
 
-__all__ = ["Event", "Held", "Layout"]
+__all__ = ["OWNER_MASK", "PAGE_SIZE", "Event", "Held", "Layout"]
 
 _FIELDS = _live.fields()
 _HELD, _OP, _MAP = (struct.Struct("=" + _live.RECORDS[name]) for name in ("held", "op", "map"))
 _LOCKSTAT, _EVENT = (struct.Struct("=" + _live.RECORDS[name]) for name in ("lockstat", "event"))
-PAGE_SIZE: int = _live.LIMITS["page_size"]
-OWNER_MASK = 0x3FF
 
 
 @dataclass(frozen=True, slots=True)

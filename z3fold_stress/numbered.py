@@ -1,8 +1,8 @@
-"""The kind of enum that the engine's numbers with a stable name become in Python."""
+"""Names for the engine's numbers."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Self
 
 
@@ -31,3 +31,10 @@ class Numbered(StrEnum):
             f"no {cls.__name__.lower()} has the number {number}; "
             f"they go from {min(numbers)} to {max(numbers)}"
         )
+
+
+def names_of(numbers: type[IntEnum], prefix: str) -> tuple[str, ...]:
+    """``("ttas", "ticket", "mcs")`` for KIND_TTAS and so on: each stands at its number."""
+    members = [name for name in numbers.__members__ if name.startswith(prefix)]
+    assert [numbers[name] for name in members] == list(range(len(members)))
+    return tuple(name.removeprefix(prefix).lower() for name in members)

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import Fault, LockKind
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.errors import SettingsError
+from z3fold_stress.numbered import names_of
 
 __all__ = ["FAULTS", "LOCK_KINDS", "ArenaSettings", "design_bits"]
 
-LOCK_KINDS = ("ttas", "ticket", "mcs")
-FAULTS = ("page", "slots", "target", "evict", "trylock", "create")
+LOCK_KINDS = names_of(LockKind, "KIND_")
+FAULTS = names_of(Fault, "FAIL_")
 """What may be made to fail: allocation of a page, of slots, of a migration target; eviction; a
 try-lock; a step of pool creation."""
 

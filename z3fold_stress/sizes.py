@@ -11,11 +11,12 @@ import os
 from array import array
 from collections.abc import Callable
 
+from z3fold_stress._vocabulary import PAGE_SIZE
 from z3fold_stress.errors import SettingsError
 
 __all__ = ["DISTRIBUTIONS", "SplitMix64", "sizes"]
 
-LARGEST = 4096
+LARGEST = PAGE_SIZE
 LONGEST_FILE = 64 << 20
 
 

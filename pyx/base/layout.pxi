@@ -260,5 +260,5 @@ cdef void check_layout() noexcept nogil:
     BUILD_BUG_ON(sizeof(instruction) != 32)
     BUILD_BUG_ON(OWNER_MASK != (1 << OWNER_BITS) - 1 or READER != 1 << OWNER_BITS)
     BUILD_BUG_ON(<int>MAX_TASKS > <int>OWNER_MASK or <int>NR_LOCK_CLASSES > <int>LC_WORDS)
-    BUILD_BUG_ON(<int>NR_FAULTS > <int>DECIDE_DIE)
+    BUILD_BUG_ON(<int>DECIDE_FAULT + <int>NR_FAULTS > <int>DECIDE_DIE)
     BUILD_BUG_ON(sizeof(verdict_t) != 272)

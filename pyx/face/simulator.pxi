@@ -201,7 +201,7 @@ cdef class Simulator:
 
     def __cinit__(self, dict geometry, dict config, bytes setup, list actors, bytes finish,
                   int fd=-1):
-        """actors: (program, cpu, daemon, kworker: 0, 1 compaction, 2 release, mortal). fd: an
+        """actors: (program, cpu, daemon, kworker: 0 or WORK_*, mortal). fd: an
         empty memory file for the arena, where other processes are to map it too."""
         global running_simulator, nr_worlds
         if running_simulator is not None:
@@ -302,7 +302,7 @@ cdef class Simulator:
     def prepare(self, dict words, list kworkers, u32 max_steps=20000):
         """Create pool 0, set the words, run the set-up; a verdict (dict) where that failed. The
         set-up is run by the correct protocol: what fails later is the actors' doing.
-        kworkers: (actor, 1 compaction or 2 release, pool)."""
+        kworkers: (actor, WORK_*, pool)."""
         global view_D
         cdef pool_t *pool = NULL
         cdef u32 context = <u32><u64>&(<task_t *>0).ops
@@ -331,7 +331,7 @@ cdef class Simulator:
             return self.outcome()
         for actor, kind, number in kworkers:
             pool = pool_number(number)
-            if kind == 1:
+            if kind == WORK_COMPACT:
                 pool.compact_wq.worker = actor + 1
             else:
                 pool.release_wq.worker = actor + 1

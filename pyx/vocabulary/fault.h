@@ -12,10 +12,16 @@ enum fault {
     NR_FAULTS,
 };
 
-/* What a schedule says of a point. Below DECIDE_DIE: which failure, if it is not a switch. */
+/* What an intervention of a schedule is. */
 enum decision {
-    DECIDE_SWITCH = 0,                  /* of an intervention: another task goes on */
+    DECIDE_SWITCH = 0,                  /* another task goes on */
+    DECIDE_FAULT = 1,                   /* and up: DECIDE_FAULT + which failure */
     DECIDE_DIE = 32,                    /* the task dies here */
+    DECIDE_START = 255,                 /* the task begins: no intervention */
+};
+
+enum {
+    NO_TASK = 0xffff,                   /* of an intervention: before any task has run */
 };
 
 #endif

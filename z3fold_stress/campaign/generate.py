@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from z3fold_stress import settings
 from z3fold_stress.errors import ScenarioError
 from z3fold_stress.scenario import Op, Page, Scenario, op
 
@@ -18,7 +19,7 @@ __all__ = ["generate", "mutate"]
 OBJECTS = ("a", "b", "c", "d")
 SIZES = (64, 600, 1200, 1900, 2600, 3700, 4090)
 """First, middle and last fits, a page nearly full, and one without a header."""
-FAULTS = ("page", "slots", "target", "evict", "trylock")
+FAULTS = tuple(fault for fault in settings.FAULTS if fault != "create")
 MOST_OPS = 6
 TRIES = 20
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from z3fold_stress._vocabulary import PAGE_SIZE
 from z3fold_stress.designs import resolve
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _density(result: TraceResult) -> list[str]:
     )
     lines += ["", f"{'operations':>12}{'objects':>10}{'pages':>8}{'a page':>9}{'used':>8}"]
     for operations, objects, stored, pages in result.samples:
-        per_page, used = (objects / pages, stored / (pages * 4096)) if pages else (0.0, 0.0)
+        per_page, used = (objects / pages, stored / (pages * PAGE_SIZE)) if pages else (0.0, 0.0)
         lines.append(f"{operations:>12,}{objects:>10,}{pages:>8,}{per_page:>9.2f}{used:>8.1%}")
     return lines
 

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from z3fold_stress._live import KnownRace
+from z3fold_stress._vocabulary import KNOWN_RACE_NAMES
 from z3fold_stress.explore.sites import resolve, subject_site
 from z3fold_stress.explore.world import World
 
 __all__ = ["REASONS", "SeenRace", "seen_races"]
 
-REASONS: dict[int, str] = {
-    int(KnownRace.RACE_OBJECT_ID): (
-        "reclaim peeks at an object's number in a payload that its owner may be writing; the "
-        "number is only a guess, and is checked with a reference to the object taken"
-    ),
-}
+REASONS = KNOWN_RACE_NAMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,14 @@ from __future__ import annotations
 import re
 
 from z3fold_stress import _sim
+from z3fold_stress._vocabulary import (
+    LC_WORDS,
+    LIST_HEAD_SIZE,
+    LOCK_CLASS_NAMES,
+    PAGE_SIZE,
+    SCRATCH_STRIDE,
+    TOTAL_CHUNKS,
+)
 from z3fold_stress.explore.world import World
 from z3fold_stress.layout import Layout
 
@@ -15,8 +23,6 @@ __all__ = ["Names"]
 
 _FIELDS = _sim.fields()
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
-WORD_CLASSES = 16
-"""The lock classes from here on are those of words, by number."""
 _PLAIN = {
     "page_lock": "page lock",
     "refcount": "references",
@@ -31,15 +37,6 @@ _PLAIN = {
     "private": "flags (private)",
     "lock": "lock",
     "word": "reference word",
-}
-_CLASSES = {
-    1: "PG lock",
-    2: "page lock",
-    3: "pool lock",
-    4: "stale lock",
-    5: "slots lock",
-    6: "queue lock",
-    8: "new page's lock",
 }
 
 
@@ -64,13 +61,13 @@ class Names:
         self.scratch = _FIELDS["arena"][1]["scratch"][0]
         self._regions = [
             ("pools", at("pools"), _FIELDS["pool"][0]),
-            ("percpu", at("percpu"), 16),
+            ("percpu", at("percpu"), LIST_HEAD_SIZE),
             ("memmap", at("memmap"), _FIELDS["page"][0]),
             ("slots", at("slots"), _FIELDS["slots"][0]),
             ("objects", at("objects"), _FIELDS["object"][0]),
             ("swapmap", at("swapmap"), 8),
-            ("frames", at("frames"), 4096),
-            ("swap", at("swap"), 4096),
+            ("frames", at("frames"), PAGE_SIZE),
+            ("swap", at("swap"), PAGE_SIZE),
             ("tasks", at("tasks"), _FIELDS["task"][0]),
         ]
         self._end = at("size")
@@ -80,8 +77,8 @@ class Names:
 
     def lock_class(self, number: int) -> str:
         if self.is_word_class(number):
-            return self.word(number - WORD_CLASSES)
-        return _CLASSES.get(number, f"class {number}")
+            return self.word(number - LC_WORDS)
+        return LOCK_CLASS_NAMES.get(number, f"class {number}")
 
     def object(self, number: int) -> str:
         return self.objects[number] if number < len(self.objects) else f"object {number}"
@@ -89,7 +86,7 @@ class Names:
     @staticmethod
     def is_word_class(number: int) -> bool:
         """Whether a lock class is that of one word."""
-        return number >= WORD_CLASSES
+        return number >= LC_WORDS
 
     def is_word(self, offset: int) -> bool:
         return self.scratch <= offset < self._regions[0][1]
@@ -131,7 +128,7 @@ class Names:
 
     def _of_header(self, offset: int) -> str:
         if offset >= self.scratch:
-            return self.word((offset - self.scratch) // 64)
+            return self.word((offset - self.scratch) // SCRATCH_STRIDE)
         return self._field("arena", offset, "the arena's ")
 
     @staticmethod
@@ -147,12 +144,12 @@ class Names:
             case "pools":
                 return self._of_pool(number, at)
             case "percpu":
-                per_pool = 64 * self.layout.arena("nr_cpus")
-                return f"unbuddied list {number % 64} of pool {number // per_pool}"
+                per_pool = TOTAL_CHUNKS * self.layout.arena("nr_cpus")
+                return f"unbuddied list {number % TOTAL_CHUNKS} of pool {number // per_pool}"
             case "memmap":
                 return self._field("page", at, after=f" of frame {number}")
             case "slots":
-                if at < 32:
+                if at < _FIELDS["slots"][1]["pool"][0]:
                     return f"slot {at // 8} of slots {number}"
                 return self._field("slots", at, after=f" of slots {number}")
             case "objects":

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from z3fold_stress._vocabulary import (
+    EVENT_WRITES,
+    PointKind,
+)
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import Site, resolve, subject_site
 from z3fold_stress.explore.world import World
@@ -21,6 +25,7 @@ __all__ = ["Access", "Event", "Evidence", "Schedule", "gather"]
 
 Schedule = tuple[tuple[int, int, int, int], ...]
 """Interventions: task, its clock, decision, task to go to (see _sim.Choice)."""
+_WRITE_POINTS = (PointKind.POINT_STORE, PointKind.POINT_RMW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +150,8 @@ def _events(raw: list[tuple[Any, ...]]) -> list[Event]:
                 step,
                 task,
                 POINT_NAMES.get(kind, f"event {kind}"),
-                size & 0x7F,
-                bool(size & 0x80) or kind in (2, 3),
+                size & ~EVENT_WRITES,
+                bool(size & EVENT_WRITES) or kind in _WRITE_POINTS,
                 at,
                 clock,
                 obj,

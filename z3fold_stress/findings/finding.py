@@ -17,6 +17,7 @@ from typing import Any
 
 import z3fold_stress
 from z3fold_stress import _sim
+from z3fold_stress._vocabulary import NO_TASK, Decision
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.explorer import Found
 from z3fold_stress.explore.world import MAX_STEPS, World
@@ -179,7 +180,11 @@ def _schedule(value: Any, scenario: Scenario) -> Schedule:
         ):
             raise ValueError(f"{choice!r} is no intervention of a schedule")
         task, at, decision, to = choice
-        if not (task < actors or task == 0xFFFF) or to >= max(actors, 1) or decision > 255:
+        if (
+            not (task < actors or task == NO_TASK)
+            or to >= max(actors, 1)
+            or decision > Decision.DECIDE_START
+        ):
             raise ValueError(f"the intervention {choice!r} names a task that there is not")
         choices.append((task, at, decision, to))
     return tuple(choices)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from z3fold_stress._vocabulary import Decision
 from z3fold_stress.findings.evidence import Schedule
 from z3fold_stress.findings.finding import Finding
 from z3fold_stress.scenario import Scenario
 
 __all__ = ["START", "Size", "operations", "size_of", "switches"]
 
-START = 255
+START = Decision.DECIDE_START
 """The decision of an intervention that only says who begins."""
 
 

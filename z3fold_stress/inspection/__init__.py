@@ -13,12 +13,14 @@ from dataclasses import asdict
 from typing import Any
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import PAGE_SIZE, PoolState
 from z3fold_stress.arena import Arena
 from z3fold_stress.dump import design_name
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.inspection.lists import Lists, offset_in, pools
 from z3fold_stress.inspection.pages import Pages
 from z3fold_stress.inspection.tasks import Tasks, describe_event, events, named
+from z3fold_stress.numbered import names_of
 
 __all__ = ["SECTIONS", "Inspection"]
 
@@ -33,7 +35,7 @@ SECTIONS = (
     "slots",
     "events",
 )
-POOL_STATES = ("none", "live", "destroying")
+POOL_STATES = names_of(PoolState, "POOL_")
 AUDIT_SECONDS = 30
 MOST_FINDINGS = 64
 
@@ -160,7 +162,7 @@ class Inspection:
             )
         view = self._pages.page(number)
         slots = view.get("slots")
-        start, end = view["offset"], view["offset"] + 4096
+        start, end = view["offset"], view["offset"] + PAGE_SIZE
         names = {f"page lock of page {number}", f"PG lock of page {number}"}
         if slots is not None:
             names.add(f"lock of slots {slots}")

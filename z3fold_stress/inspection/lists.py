@@ -10,17 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import (
+    LIST_HEAD_SIZE,
+    LIST_POISON1,
+    LIST_POISON2,
+    POISON,
+    TOTAL_CHUNKS,
+)
 from z3fold_stress.layout import PAGE_SIZE, Layout
 
-__all__ = ["ListView", "Lists", "offset_in", "pools"]
+__all__ = ["TOTAL_CHUNKS", "ListView", "Lists", "offset_in", "pools"]
 
 POISONS = {
-    0x5B5B5B5B5B5B0100: "LIST_POISON1: taken off its list",
-    0x5B5B5B5B5B5B0200: "LIST_POISON2: taken off its list",
-    0x6B6B6B6B6B6B6B6B: "poison: freed memory",
+    LIST_POISON1: "LIST_POISON1: taken off its list",
+    LIST_POISON2: "LIST_POISON2: taken off its list",
+    POISON: "poison: freed memory",
 }
-TOTAL_CHUNKS: int = _live.LIMITS["total_chunks"]
-LIST_HEAD = 16
 _FIELDS = _live.fields()
 
 
@@ -75,14 +80,14 @@ class Lists:
         at = self.layout.pool_offset(number)
         lists = self.layout.get("pool", at, "percpu")
         heads = self.layout.arena("nr_cpus") * TOTAL_CHUNKS
-        if not (self._is_link(lists) and self._is_link(lists + (heads - 1) * LIST_HEAD)):
+        if not (self._is_link(lists) and self._is_link(lists + (heads - 1) * LIST_HEAD_SIZE)):
             damage = f"the lists of all CPUs would be at 0x{lists:x}, out of the arena"
             self.views.append(ListView("unbuddied", number, damage=damage))
             heads = 0
         for index in range(heads):
             cpu, chunks = divmod(index, TOTAL_CHUNKS)
             name = f"unbuddied, CPU {cpu}, {chunks} chunks"
-            view = self._walk(name, number, lists + index * LIST_HEAD, 0)
+            view = self._walk(name, number, lists + index * LIST_HEAD_SIZE, 0)
             if view.entries or view.damage:
                 self.views.append(view)
         work = offset_in("header", "work_next")
@@ -106,7 +111,7 @@ class Lists:
             self.views.append(view)
 
     def _is_link(self, offset: int) -> bool:
-        return 0 < offset <= self._end - LIST_HEAD and offset % 8 == 0
+        return 0 < offset <= self._end - LIST_HEAD_SIZE and offset % 8 == 0
 
     def _walk(self, name: str, pool: int | None, head: int, inside: int) -> ListView:
         """``inside``: where in a page the links are; -1: in the page descriptors."""

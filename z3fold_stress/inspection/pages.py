@@ -7,23 +7,24 @@ from collections import defaultdict
 from typing import Any
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import (
+    OWNER_BITS,
+    POISON,
+    POISON32,
+    Buddy,
+    PageFlag,
+    SlotsState,
+)
 from z3fold_stress.inspection.lists import TOTAL_CHUNKS, Lists, pools
 from z3fold_stress.layout import OWNER_MASK, PAGE_SIZE, Layout
+from z3fold_stress.numbered import names_of
 
 __all__ = ["FLAGS", "Pages", "chunk_map"]
 
-FLAGS = (
-    "HEADLESS",
-    "MIDDLE_CHUNK_MAPPED",
-    "NEEDS_COMPACTING",
-    "STALE",
-    "CLAIMED",
-    "FREED",
-)
+FLAGS = tuple(name.removeprefix("PAGE_") for name in PageFlag.__members__)
 """Bits of page->private, from bit 0."""
-BUDDIES = ("HEADLESS", "FIRST", "MIDDLE", "LAST")
-SLOTS_STATES = ("free", "allocated", "private")
-POISON32 = 0x6B6B6B6B
+BUDDIES = tuple(Buddy.__members__)
+SLOTS_STATES = names_of(SlotsState, "SLOTS_")
 _FIELDS = _live.fields()
 _SLOTS_SIZE = int(_FIELDS["slots"][0])
 
@@ -192,7 +193,7 @@ class Pages:
             "pool": self._pools.get(slots["pool"]),
             "generation": slots["generation"],
             "writer": 0 if lock == POISON32 else lock & OWNER_MASK,
-            "readers": 0 if lock == POISON32 else lock >> 10,
+            "readers": 0 if lock == POISON32 else lock >> OWNER_BITS,
             "pages": self.users.get(number, []),
             "words": [word for word in words if word["word"]],
         }
@@ -204,7 +205,7 @@ class Pages:
         pfn = self.layout.pfn(page) if word else None
         if pfn is None:
             if word:
-                poisoned = word == 0x6B6B6B6B6B6B6B6B
+                poisoned = word == POISON
                 view["names"] = "poison: freed" if poisoned else "no page"
             return view
         view["page"] = pfn

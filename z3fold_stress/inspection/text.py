@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from z3fold_stress._vocabulary import PAGE_SIZE
 from z3fold_stress.inspection import Inspection
 
 __all__ = ["page_text", "section_text"]
@@ -46,7 +47,7 @@ def overview(view: Inspection, most: int | None) -> list[str]:
     o = view.overview()
     lines = [
         f"  design   {o['design']}, lock kind {o['lock']}, seed {o['seed']}",
-        f"  frames   {o['frames']:,} of 4096 bytes, {o['frames_free']:,} free; "
+        f"  frames   {o['frames']:,} of {PAGE_SIZE} bytes, {o['frames_free']:,} free; "
         f"headers take {o['header_chunks']} chunks",
         f"  slots    {o['slots']:,} objects, {o['slots_free']:,} free",
         f"  tasks    {o['tasks']}, CPUs {o['cpus']}; recorder keeps {o['ring']:,} events a task",

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from z3fold_stress import _sim
+from z3fold_stress._vocabulary import OWNER_MASK
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import resolve, subject_site
 from z3fold_stress.findings.points import POINT_NAMES
@@ -25,7 +26,6 @@ __all__ = ["DEADLOCKS", "Deadlock", "Stuck", "wait_for_real"]
 DEADLOCKS = frozenset((Verdict.DEADLOCK, Verdict.ORPHANED_LOCK))
 LOCKS = frozenset(("lock", "read_lock", "write_lock"))
 WAITS = LOCKS | {"wait until free", "wait for a change", "wait for a value"}
-OWNER_MASK = 0x3FF
 WAITING = 1
 """A task's state, as the engine counts it; then finished, and killed."""
 STATES = {2: "has finished", 3: "was killed"}

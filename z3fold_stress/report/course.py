@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from z3fold_stress._vocabulary import LIST_POISON1, LIST_POISON2, Decision, SimTaskState
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings.evidence import Event, Evidence
 from z3fold_stress.findings.points import POINT_NAMES
@@ -26,9 +27,9 @@ MOST = 1500
 WAITING = LOCKING - {"trylock"}
 OTHER_WAITS = frozenset(("wait for a change", "wait for a value", "wait for work"))
 START = "each task is brought to where it has a choice"
-POISON = {0x5B5B5B5B5B5B0100: "LIST_POISON1", 0x5B5B5B5B5B5B0200: "LIST_POISON2"}
-FINISHED, KILLED = 2, 3
-"""States of a task, as the engine numbers them."""
+POISON = {LIST_POISON1: "LIST_POISON1", LIST_POISON2: "LIST_POISON2"}
+SWITCH = Decision.DECIDE_SWITCH
+FINISHED, KILLED = SimTaskState.TASK_FINISHED, SimTaskState.TASK_KILLED
 
 
 @dataclass(slots=True)
@@ -87,7 +88,9 @@ class _Teller:
         self.grouping = grouping
         self.names = grouping.names
         self.events = evidence.events
-        self.chosen = {(task, at) for task, at, decision, _ in evidence.schedule if decision == 0}
+        self.chosen = {
+            (task, at) for task, at, decision, _ in evidence.schedule if decision == SWITCH
+        }
         self.reader = Reader(world, self.names, grouping.allocator)
         simulator = world.simulator
         self.ends = [

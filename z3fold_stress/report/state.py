@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import POISON32, SCRATCH_STRIDE
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.world import World
 from z3fold_stress.inspection.lists import Lists
@@ -23,7 +24,6 @@ __all__ = ["FREED", "Reader", "State", "shown_number"]
 State = dict[str, dict[str, Any]]
 """Section, name, entry: all that JSON can hold."""
 
-POISON32 = 0x6B6B6B6B
 FREED = "freed memory"
 """What has a lock whose word is poison."""
 
@@ -84,7 +84,7 @@ class Reader:
     def _words(self, layout: Layout) -> dict[str, Any]:
         scratch = self.names.scratch
         return {
-            name: shown_number(layout.word(scratch + 64 * number))
+            name: shown_number(layout.word(scratch + SCRATCH_STRIDE * number))
             for number, name in enumerate(self.world.compiled.words)
         }
 

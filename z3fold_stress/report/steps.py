@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from z3fold_stress._vocabulary import HEADER_SIZE, OWNER_MASK, PAGE_SIZE, SLOTS_SIZE
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import subject_site
 from z3fold_stress.explore.world import World
@@ -33,9 +34,6 @@ MODES = {"read_lock": " to read", "write_lock": " to write", "read_unlock": " (r
 OTHER_WAITS = {"wait for a change", "wait for a value", "wait for work"}
 WEIGHT = ("minor", "read", "write", "sync", "operation", "fault")
 """What a step is, when it is several."""
-HEADER = 88
-PAGE = 4096
-SLOTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +183,15 @@ class Grouping:
             return "words" if offset >= self.names.scratch else "bookkeeping"
         if self.objects[0] <= offset < self.objects[1]:
             return "bookkeeping"
-        if offset >= self.frames and (offset - self.frames) % PAGE >= HEADER:
+        if offset >= self.frames and (offset - self.frames) % PAGE_SIZE >= HEADER_SIZE:
             return "payload"
-        if self.slots <= offset < self.objects[0] and (offset - self.slots) % SLOTS < 4 * 8:
+        if self.slots <= offset < self.objects[0] and (offset - self.slots) % SLOTS_SIZE < 4 * 8:
             return "slots"
         return "structure"
 
     def _touches(self, at: int) -> bool:
         event = self.events[at]
-        size = PAGE if event.kind in ("allocates", "frees") else max(event.size, 1)
+        size = PAGE_SIZE if event.kind in ("allocates", "frees") else max(event.size, 1)
         if event.kind == "fails":
             return False
         return any(event.object <= o < event.object + size for o in self.evidence.objects)
@@ -238,7 +236,7 @@ class Grouping:
         if event.kind == "yield":
             return "gives way"
         if event.kind == "trylock":
-            busy = event.value & 0x3FF
+            busy = event.value & OWNER_MASK
             owner = f", {self.world.actor(busy - 1)} has it" if busy else ""
             return f"tries {name}: {'busy' + owner if busy else 'got it'}"
         if event.kind in PLAIN:
@@ -256,7 +254,7 @@ class Grouping:
             event = self.events[at]
             place = self.place(event.object)
             if place == "payload":
-                frame = (event.object - self.frames) // PAGE
+                frame = (event.object - self.frames) // PAGE_SIZE
                 payload = f"contents of frame {frame}"
                 seen[payload] = seen.get(payload, False) or event.writes
                 continue

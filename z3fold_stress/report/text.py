@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from z3fold_stress._vocabulary import HEADER_SIZE, OWNER_MASK, PAGE_SIZE
 from z3fold_stress.defects import DEFECTS
 from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.sites import subject_site
@@ -22,9 +23,7 @@ from z3fold_stress.verdicts import Verdict
 __all__ = ["report_text", "summary_line", "unrepeated_text"]
 
 LINES = 40
-PAGE = 4096
 COLUMNS = 4
-HEADER = 88
 WIDTH = 100
 QUIET = {"begins", "access", "load", "store"}
 ORDERING = {
@@ -132,7 +131,11 @@ def _matters(event: Event, around: Sequence[int]) -> bool:
     and references."""
     return any(
         event.object <= at < event.object + max(event.size, 1)
-        or (at % PAGE == 0 and at <= event.object < at + HEADER and event.kind not in QUIET)
+        or (
+            at % PAGE_SIZE == 0
+            and at <= event.object < at + HEADER_SIZE
+            and event.kind not in QUIET
+        )
         for at in around
     )
 
@@ -150,7 +153,7 @@ def _step(names: Names, event: Event) -> str:
         return f"  {event.kind} {names.memory(event.object)}"
     said = f"{what} {names.of(event.object)}"
     if event.kind == "trylock":
-        said += " (busy)" if event.value & 0x3FF else ""
+        said += " (busy)" if event.value & OWNER_MASK else ""
     if event.size in (4, 8) and event.kind in ("access", "load", "store", "atomic"):
         said += f" = {event.value:#x}" if event.value > 9 else f" = {event.value}"
     return f"  {said}" + (f"  {site.file.rpartition('/')[2]}:{site.line}" if site.file else "")

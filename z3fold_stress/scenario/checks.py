@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import NR_REGISTERS
 from z3fold_stress.errors import ScenarioError
 from z3fold_stress.scenario.program import (
     hidden_registers,
@@ -29,8 +30,7 @@ tasks as well."""
 MOST_OBJECTS = 256
 MOST_MAPPED = _live.LIMITS["maps"] - 2
 """Objects that an actor has mapped at once: an eviction that it does maps two more."""
-MOST_REGISTERS = 8
-"""NR_REGISTERS of pyx/run/program.pxi."""
+MOST_REGISTERS = NR_REGISTERS
 
 _VERIFIED = ("fill", "check", "write", "read")
 """Operations that write or expect the pattern, which wants room."""

@@ -12,7 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from z3fold_stress._live import Code, Compare, Flag
+from z3fold_stress._vocabulary import (
+    INSTRUCTION_FORMAT,
+    WORK_COMPACT,
+    WORK_RELEASE,
+    Code,
+    Compare,
+    Flag,
+)
 from z3fold_stress.scenario.value import Op, Page, walk
 
 if TYPE_CHECKING:
@@ -20,10 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["INSTRUCTION", "CompiledActor", "CompiledScenario", "compile_scenario"]
 
-INSTRUCTION = struct.Struct("=HHBBHqqq")
+INSTRUCTION = struct.Struct(INSTRUCTION_FORMAT)
 """code, flags, register, compare, pool, a, b, c"""
 
-KWORKERS = {"compact": (1, Code.CODE_COMPACT_WORK), "release": (2, Code.CODE_RELEASE_WORK)}
+KWORKERS = {
+    "compact": (WORK_COMPACT, Code.CODE_COMPACT_WORK),
+    "release": (WORK_RELEASE, Code.CODE_RELEASE_WORK),
+}
 
 OPERANDS: dict[str, tuple[Code, tuple[str, ...]]] = {
     "alloc": (Code.CODE_ALLOC, ("obj", "size")),
@@ -114,7 +124,7 @@ class CompiledActor:
     daemon: bool
     """Never ends; the execution is over when all others have ended."""
     kworker: int
-    """0, or the queue that it works on: 1 compaction, 2 release."""
+    """0, or the queue that it works on: WORK_COMPACT or WORK_RELEASE."""
     source: tuple[str, ...]
     """What each instruction comes from."""
 

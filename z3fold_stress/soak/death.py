@@ -7,13 +7,14 @@ import signal
 from dataclasses import dataclass
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import PageFlag
 from z3fold_stress.layout import OWNER_MASK, Layout
 from z3fold_stress.soak.processes import Member
 from z3fold_stress.verdicts import Verdict
 
 __all__ = ["Death", "judge_death"]
 
-HEADLESS = 1
+HEADLESS = 1 << PageFlag.PAGE_HEADLESS
 
 
 @dataclass(frozen=True, slots=True)

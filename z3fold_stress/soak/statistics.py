@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from z3fold_stress import _live
+from z3fold_stress._vocabulary import PAGE_SIZE
 from z3fold_stress.layout import Layout
 
 __all__ = ["LockNumbers", "Statistics"]
@@ -117,5 +118,5 @@ class Statistics:
             "pages": pages,
             "objects": objects,
             "objects_per_page": round(objects / pages, 3) if pages else 0.0,
-            "used": round(stored / (pages * 4096), 3) if pages else 0.0,
+            "used": round(stored / (pages * PAGE_SIZE), 3) if pages else 0.0,
         }
