@@ -197,9 +197,7 @@ cdef class Engine:
     def run_program(self, const u8[::1] program):
         """Run a compiled program (run/program.pxi) as this task."""
         self.enter_as_task()
-        if program.shape[0] < <Py_ssize_t>sizeof(instruction) or \
-                program.shape[0] % sizeof(instruction):
-            raise ValueError("not a compiled program: its length is no multiple of 32 bytes")
+        check_program(program)
         self.run(perform_program, <void *>&program[0])
 
     def set_evict(self, u64 pool, callback):

@@ -48,8 +48,8 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     u32 nr_lock_edges
     benign_t *benigns
     u32 nr_benign
-    const strategy_t strategy_random, strategy_pct, strategy_pos, strategy_surw
-    const strategy_t strategy_dfs, strategy_dpor, strategy_replay
+    const strategy_t strategy_replay
+    const strategy_t *strategy_named(const char *name) noexcept nogil
     int sim_start(void *arena, u64 arena_size, u64 window) noexcept nogil
     void sim_stop() noexcept nogil
     int sim_enter() noexcept nogil
@@ -97,22 +97,11 @@ cdef int audit_after() noexcept nogil:
     return nr
 
 
-cdef const strategy_t *strategy_named(str name) except NULL:
-    if name == "random":
-        return &strategy_random
-    if name == "pct":
-        return &strategy_pct
-    if name == "pos":
-        return &strategy_pos
-    if name == "surw":
-        return &strategy_surw
-    if name == "dfs":
-        return &strategy_dfs
-    if name == "dpor":
-        return &strategy_dpor
-    if name == "replay":
-        return &strategy_replay
-    raise ValueError(f"no strategy is named {name!r}")
+cdef const strategy_t *known_strategy(str name) except NULL:
+    cdef const strategy_t *strategy = strategy_named(name.encode())
+    if strategy == NULL:
+        raise ValueError(f"no strategy is named {name!r}")
+    return strategy
 
 
 def coverage_forget():
@@ -220,6 +209,8 @@ cdef class Simulator:
         nr_worlds += 1
         running_simulator = self
         self.programs = [program for program, *_ in actors] + [setup, finish]
+        for program in self.programs:
+            check_program(program)
         self.format(geometry, config)
         self.place(actors)
 
@@ -364,7 +355,7 @@ cdef class Simulator:
         One that samples makes execution `first` and those after it from the seed, the number and
         the accesses that are points by then; profiling executions may come before, which leave
         totals()["execution"] as it is."""
-        cdef const strategy_t *chosen = strategy_named(strategy)
+        cdef const strategy_t *chosen = known_strategy(strategy)
         if search is None and chosen.drop != NULL:
             search = Search()
         if search is not None:

@@ -127,8 +127,10 @@ struct strategy {
 };
 
 bool sim_decide_at_random(u32 what);
-extern const struct strategy strategy_random, strategy_pct, strategy_pos, strategy_surw,
-    strategy_dfs, strategy_dpor, strategy_replay;
+#define STRATEGY(name) extern const struct strategy strategy_##name;
+#include "../vocabulary/strategies.h"
+#undef STRATEGY
+const struct strategy *strategy_named(const char *name);    /* strategies.c; null: there is none */
 
 /* profile.c */
 struct profile { u64 seed; u32 world, nr_promoted, done; };

@@ -1,4 +1,8 @@
-/* Instructions of a program (run/program.pxi): what an actor does, as data. */
+/* Instructions of a program (run/program.pxi): what an actor does, as data.
+ *
+ * A line here is the entry of an operation: CODE_NAME is done by run_NAME() of run/on_*.pxi (or
+ * where it says (inline), by a branch of the interpreter), and made by NAME() of
+ * z3fold_stress/scenario/op.py, whose arguments are its operands a, b and c in their order. */
 #ifndef Z3F_VOCABULARY_CODE_H
 #define Z3F_VOCABULARY_CODE_H
 
@@ -6,14 +10,14 @@
 
 enum code {
     /* control */
-    CODE_END,
-    CODE_JUMP,                  /* to a */
-    CODE_JUMP_UNLESS,           /* to a, unless register <compare> b (FLAG_REG: a register) */
-    CODE_SET,                   /* register = a */
-    CODE_MOVE,                  /* register = register a */
-    CODE_ADD,                   /* register += a (a register if FLAG_REG) */
-    CODE_MULTIPLY,              /* register *= a */
-    CODE_EXPECT,                /* register <compare> a (as above), or a verdict; c: which */
+    CODE_END,                   /* (inline) */
+    CODE_JUMP,                  /* (inline) to a */
+    CODE_JUMP_UNLESS,           /* (inline) to a, unless register <compare> b (FLAG_REG: a register) */
+    CODE_SET,                   /* (inline) register = a */
+    CODE_MOVE,                  /* (inline) register = register a */
+    CODE_ADD,                   /* (inline) register += a (a register if FLAG_REG) */
+    CODE_MULTIPLY,              /* (inline) register *= a */
+    CODE_EXPECT,                /* (inline) register <compare> a (as above), or a verdict; c: which */
     /* allocator; a is an object */
     CODE_ALLOC,                 /* b: size */
     CODE_FREE,
@@ -40,22 +44,22 @@ enum code {
     CODE_COMPACT_MEMORY,        /* a: first frame, b: frames */
     CODE_OFFLINE,               /* a: first frame, b: frames, c: budget */
     CODE_LOCK_PAGE,
-    CODE_TRYLOCK_PAGE,
+    CODE_TRYLOCK_PAGE,          /* (inline) */
     CODE_UNLOCK_PAGE,
     CODE_LOCK_HEADER,
     CODE_UNLOCK_HEADER,         /* raw words, locks and atomics; a is a scratch word */
-    CODE_LOCK,
-    CODE_TRYLOCK,               /* register: whether it was taken */
-    CODE_UNLOCK,
+    CODE_LOCK,                  /* (inline) */
+    CODE_TRYLOCK,               /* (inline) register: whether it was taken */
+    CODE_UNLOCK,                /* (inline) */
     CODE_READ_LOCK,
     CODE_READ_UNLOCK,
     CODE_WRITE_LOCK,
     CODE_WRITE_UNLOCK,
-    CODE_LOAD,                  /* register = word */
-    CODE_STORE,                 /* word = b (a register if FLAG_REG) */
-    CODE_FETCH_ADD,             /* register = word, word += b */
-    CODE_EXCHANGE,              /* register = word, word = b */
-    CODE_CAS,                   /* register: whether word was b and is now c */
+    CODE_LOAD,                  /* (inline) register = word */
+    CODE_STORE,                 /* (inline) word = b (a register if FLAG_REG) */
+    CODE_FETCH_ADD,             /* (inline) register = word, word += b */
+    CODE_EXCHANGE,              /* (inline) register = word, word = b */
+    CODE_CAS,                   /* (inline) register: whether word was b and is now c */
     CODE_WAIT_WHILE,            /* spin while word == b */
     CODE_WAIT_UNTIL,            /* spin until word == b */
     CODE_SLEEP,                 /* on word, until woken */

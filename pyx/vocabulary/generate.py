@@ -5,6 +5,7 @@ Cython and Python share; those of the simulator, of the structures that its bind
 them come, never committed:
 
 - ``vocabulary.pxi``: the declarations for Cython, and the enums that the modules export;
+- ``operations.pxi``: the interpreter's table of operations;
 - ``sim.pxi``: the structures of the simulator, for its bindings;
 - ``_vocabulary.py``: the enums, constants and texts for Python.
 
@@ -51,6 +52,8 @@ class Enum:
     """Empty: a list of constants."""
     members: dict[str, int] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    inline: set[str] = field(default_factory=set)
+    """Those whose comment begins with (inline)."""
 
     @property
     def name(self) -> str:
@@ -79,6 +82,7 @@ _STRUCT = re.compile(r"^(?:extern )?struct (\w+) \{([^{}]*)\}", re.M)
 _DEFINE = re.compile(r"^#define (\w+) +(0x[0-9a-fA-F]+|\d+)u?l*\b", re.M)
 _MEMBER = re.compile(r"(\w+)\s*(?:=\s*([^,/]+?)\s*)?(?:,|$)\s*((?:/\*.*?\*/\s*)*)", re.S)
 _TEXT = re.compile(r'/\*\s*"(.*?)"', re.S)
+_STRATEGY = re.compile(r"^STRATEGY\((\w+)\)", re.M)
 _COMMENT = re.compile(r"/\*.*?\*/", re.S)
 _FUNCTION = re.compile(r"^(.*?)\(\*(\w+)\)\((.*)\)$", re.S)
 _DECLARATION = re.compile(r"^(const )?(?:struct )?(\w+) (.+)$", re.S)
@@ -100,6 +104,8 @@ def _enums(text: str, known: dict[str, int]) -> list[Enum]:
         for name, expression, comments in _MEMBER.findall(body):
             value = _number(expression, known) if expression else value + 1
             known[name] = enum.members[name] = value
+            if comments.startswith("/* (inline)"):
+                enum.inline.add(name)
             if said := _TEXT.match(comments):
                 enum.texts[name] = " ".join(said[1].split())
         found.append(enum)
@@ -203,7 +209,22 @@ def _name_tables(headers: list[Header]) -> list[str]:
     ]
 
 
-def _python(headers: list[Header]) -> str:
+def _operations(headers: list[Header]) -> list[str]:
+    """The table of the interpreter: what does each code."""
+    (codes,) = (enum for header in headers for enum in header.enums if enum.tag == "code")
+    return [
+        "cdef void fill_operations():",
+        *(
+            f"    operations[<int>{name}] = "
+            + ("run_inlined" if name in codes.inline else name.replace("CODE_", "run_", 1).lower())
+            for name in codes.members
+            if name != "NR_CODES"
+        ),
+        "",
+    ]
+
+
+def _python(headers: list[Header], strategies: list[str]) -> str:
     classes: list[str] = []
     exported: list[str] = []
     rest: list[str] = []
@@ -244,6 +265,7 @@ def _python(headers: list[Header]) -> str:
             "",
             *classes,
             *rest,
+            f"STRATEGIES = {tuple(strategies)}",
             *(re.sub(r"^(\w+) =", r"\1: dict[int, str] =", t) for t in _name_tables(headers)),
             "",
         ]
@@ -276,11 +298,13 @@ def generate(pyx: Path, build: Path, package: Path) -> list[Path]:
     mirrored = ["cdef extern from *:", *ahead, ""]
     mirrored += [line for header in sim for line in _extern(header, export=False)]
     sim_tables = "\n".join(_name_tables(sim)) + "\n"
-    _write(package / "_vocabulary.py", _python(headers))
+    strategies = _STRATEGY.findall((pyx / "vocabulary" / "strategies.h").read_text())
+    _write(package / "_vocabulary.py", _python(headers, strategies))
     return [
         _write(
             build / "vocabulary.pxi",
             note + "\n".join(declared) + tables,
         ),
+        _write(build / "operations.pxi", note + "\n".join(_operations(headers))),
         _write(build / "sim.pxi", note + "\n".join(mirrored) + sim_tables),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from z3fold_stress import _vocabulary
 from z3fold_stress.errors import SettingsError
 
 __all__ = ["PORTFOLIO", "STRATEGIES", "Arm", "arms_of"]
@@ -51,7 +52,7 @@ class Arm:
         return "all executions"
 
 
-STRATEGIES = ("portfolio", "random", "pct", "pos", "surw", "dfs", "dpor", "delay")
+STRATEGIES = ("portfolio", *(name for name in _vocabulary.STRATEGIES if name != "replay"), "delay")
 
 PORTFOLIO = (
     Arm("dfs", depth=0),

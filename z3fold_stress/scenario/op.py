@@ -9,6 +9,7 @@ a counter, a flag) on a cache line of its own, and a register belongs to one act
 registers are 0 at first.
 """
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
@@ -341,15 +342,12 @@ def _when(reg: str, compare: Comparison, value: int | str, body: Sequence[Op]) -
     return Op("when", (reg, compare, value), tuple(body))
 
 
+_WRITTEN_AS_WHEN = (when, unless)
+
 register(
-    (
-        *(alloc, free, fill, map, check, unmap, write, read, reclaim, compact_work, release_work),
-        *(drain, create_pool, destroy_pool, free_all, probe, audit, kworker),
-        *(isolate, migrate, putback, migrate_pages, compact_memory, offline),
-        *(lock_page, trylock_page, unlock_page, lock_header, unlock_header),
-        *(lock, trylock, unlock, read_lock, read_unlock, write_lock, write_unlock),
-        *(load, store, fetch_add, exchange, cas, wait_while, wait_until, sleep, wake),
-        *(might_sleep, preempt_disable, preempt_enable),
-        *(set, move, add, multiply, expect, _when, repeat),
-    )
+    function
+    for name, function in tuple(globals().items())
+    if inspect.isfunction(function) and function.__module__ == __name__
+    if inspect.signature(function).return_annotation is Op
+    if function not in _WRITTEN_AS_WHEN
 )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import z3fold_stress.scenario.op  # noqa: F401  (PARAMETERS has what it defines)
 from z3fold_stress._vocabulary import (
     INSTRUCTION_FORMAT,
     WORK_COMPACT,
@@ -20,7 +21,7 @@ from z3fold_stress._vocabulary import (
     Compare,
     Flag,
 )
-from z3fold_stress.scenario.value import Op, Page, walk
+from z3fold_stress.scenario.value import PARAMETERS, Op, Page, walk
 
 if TYPE_CHECKING:
     from z3fold_stress.scenario.scenario import Scenario
@@ -35,62 +36,6 @@ KWORKERS = {
     "release": (WORK_RELEASE, Code.CODE_RELEASE_WORK),
 }
 
-OPERANDS: dict[str, tuple[Code, tuple[str, ...]]] = {
-    "alloc": (Code.CODE_ALLOC, ("obj", "size")),
-    "free": (Code.CODE_FREE, ("obj",)),
-    "fill": (Code.CODE_FILL, ("obj",)),
-    "map": (Code.CODE_MAP, ("obj",)),
-    "check": (Code.CODE_CHECK, ("obj",)),
-    "unmap": (Code.CODE_UNMAP, ("obj",)),
-    "write": (Code.CODE_WRITE, ("obj",)),
-    "read": (Code.CODE_READ, ("obj",)),
-    "reclaim": (Code.CODE_RECLAIM, ("rounds",)),
-    "compact_work": (Code.CODE_COMPACT_WORK, ()),
-    "release_work": (Code.CODE_RELEASE_WORK, ()),
-    "drain": (Code.CODE_DRAIN, ()),
-    "create_pool": (Code.CODE_CREATE_POOL, ("evicts",)),
-    "destroy_pool": (Code.CODE_DESTROY_POOL, ()),
-    "free_all": (Code.CODE_FREE_ALL, ()),
-    "probe": (Code.CODE_PROBE, ("pages",)),
-    "audit": (Code.CODE_AUDIT, ()),
-    "isolate": (Code.CODE_ISOLATE, ("page",)),
-    "migrate": (Code.CODE_MIGRATE, ("page",)),
-    "putback": (Code.CODE_PUTBACK, ("page",)),
-    "migrate_pages": (Code.CODE_MIGRATE_PAGES, ("page", "passes")),
-    "compact_memory": (Code.CODE_COMPACT_MEMORY, ("first", "frames")),
-    "offline": (Code.CODE_OFFLINE, ("first", "frames", "budget")),
-    "lock_page": (Code.CODE_LOCK_PAGE, ("page",)),
-    "trylock_page": (Code.CODE_TRYLOCK_PAGE, ("page",)),
-    "unlock_page": (Code.CODE_UNLOCK_PAGE, ("page",)),
-    "lock_header": (Code.CODE_LOCK_HEADER, ("page",)),
-    "unlock_header": (Code.CODE_UNLOCK_HEADER, ("page",)),
-    "lock": (Code.CODE_LOCK, ("word",)),
-    "trylock": (Code.CODE_TRYLOCK, ("word",)),
-    "unlock": (Code.CODE_UNLOCK, ("word",)),
-    "read_lock": (Code.CODE_READ_LOCK, ("word",)),
-    "read_unlock": (Code.CODE_READ_UNLOCK, ("word",)),
-    "write_lock": (Code.CODE_WRITE_LOCK, ("word",)),
-    "write_unlock": (Code.CODE_WRITE_UNLOCK, ("word",)),
-    "load": (Code.CODE_LOAD, ("word",)),
-    "store": (Code.CODE_STORE, ("word", "value")),
-    "fetch_add": (Code.CODE_FETCH_ADD, ("word", "n")),
-    "exchange": (Code.CODE_EXCHANGE, ("word", "value")),
-    "cas": (Code.CODE_CAS, ("word", "expected", "new")),
-    "wait_while": (Code.CODE_WAIT_WHILE, ("word", "value")),
-    "wait_until": (Code.CODE_WAIT_UNTIL, ("word", "value")),
-    "sleep": (Code.CODE_SLEEP, ("word",)),
-    "wake": (Code.CODE_WAKE, ("word",)),
-    "might_sleep": (Code.CODE_MIGHT_SLEEP, ()),
-    "preempt_disable": (Code.CODE_PREEMPT_DISABLE, ()),
-    "preempt_enable": (Code.CODE_PREEMPT_ENABLE, ()),
-    "set": (Code.CODE_SET, ("value",)),
-    "move": (Code.CODE_MOVE, ("from_",)),
-    "add": (Code.CODE_ADD, ("value",)),
-    "multiply": (Code.CODE_MULTIPLY, ("n",)),
-    "expect": (Code.CODE_EXPECT, ("value", "", "message")),
-}
-"""The code of an operation, and which of its arguments are the operands a, b and c."""
-
 FLAGS: dict[tuple[str, Any], Flag] = {
     ("atomic", True): Flag.FLAG_ATOMIC,
     ("fill", True): Flag.FLAG_FILL,
@@ -103,6 +48,23 @@ FLAGS: dict[tuple[str, Any], Flag] = {
     ("in_reclaim", True): Flag.FLAG_IN_RECLAIM,
 }
 """What an argument's value adds to an instruction's flags."""
+
+
+def _operands(name: str) -> tuple[str, ...]:
+    """What the operands a, b and c of an operation are: its arguments in their order, less those
+    that have a place of their own in an instruction."""
+    elsewhere = {"reg", "into", "compare", "pool", *(argument for argument, _ in FLAGS)}
+    if name == "expect":
+        return ("value", "", "message")
+    return tuple(p.name for p in PARAMETERS[name] if p.name not in elsewhere)
+
+
+OPERANDS: dict[str, tuple[Code, tuple[str, ...]]] = {
+    name: (Code[code], _operands(name))
+    for name in PARAMETERS
+    if (code := f"CODE_{name.upper()}") in Code.__members__
+}
+"""The code of an operation, and which of its arguments are the operands a, b and c."""
 
 COMPARISONS = {
     "==": Compare.COMPARE_EQ,
