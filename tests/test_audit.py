@@ -334,8 +334,65 @@ def mapped_object_is_now_elsewhere(h: Healthy) -> None:
     here = h.header("full")
     h.layout.poke("task", task, maps=struct.pack("=QQQ", handle, here, here + 2 * CHUNK))
     h.change("header", here, mapped_count=1)
-    h.change("header", h.header("mapped"), mapped_count=-1)
+    h.change("header", h.header("mapped"), mapped_count=-1, middle_maps=-1)
     h.flip("mapped", MIDDLE_MAPPED)
+
+
+@breaks(6, Verdict.INVARIANT)
+def idle_work_item_is_marked_as_pending(h: Healthy) -> None:
+    h.change("header", h.header("full"), work_data=1)
+
+
+@breaks(6, Verdict.INVARIANT)
+def work_item_names_another_function(h: Healthy) -> None:
+    h.layout.poke("header", h.header("full"), work_func=2)
+
+
+@breaks(9, Verdict.LEAK)
+def stale_pages_that_no_work_will_free(h: Healthy) -> None:
+    assert h.arena.call(Call.CALL_CANCEL_WORK, h.pool.offset)[0] == 1
+
+
+@breaks(10, Verdict.INVARIANT)
+def queued_work_is_not_marked_as_pending(h: Healthy) -> None:
+    h.change("header", h.header("compacting"), work_data=-1)
+
+
+@breaks(10, Verdict.INVARIANT)
+def queue_counts_an_item_too_many(h: Healthy) -> None:
+    at, _ = fields()["pool"][1]["compact_wq"]
+    h.change("workqueue", h.pool.offset + at, queued=1)
+
+
+@breaks(11, Verdict.INVARIANT)
+def isolated_page_is_not_claimed(h: Healthy) -> None:
+    h.flip("isolated", CLAIMED)
+
+
+@breaks(11, Verdict.INVARIANT)
+def page_with_a_header_is_marked_as_freed(h: Healthy) -> None:
+    h.flip("full", FREED)
+
+
+@breaks(12, Verdict.INVARIANT)
+def isolated_page_is_noted_for_another_task(h: Healthy) -> None:
+    h.layout.poke("page", h.page("isolated"), isolated_by=2)
+
+
+@breaks(13, Verdict.INVARIANT)
+def maps_of_the_middle_are_miscounted(h: Healthy) -> None:
+    h.change("header", h.header("mapped"), middle_maps=1)
+
+
+@breaks(14, Verdict.CORRUPTION)
+def mapped_object_was_moved_in_its_page(h: Healthy) -> None:
+    """The last one, which is told from its length."""
+    last = h.handles["mapped last"].offset
+    address, _, _ = h.arena.call(Call.CALL_MAP, h.pool.offset, last)
+    ((_, _, _), (_, page, _)) = h.layout.maps(h.layout.task(1))
+    raw = bytearray(h.layout.task(1)["maps"])
+    struct.pack_into("=QQQ", raw, len(raw) // 32, last, page, address - CHUNK)
+    h.layout.poke("task", h.layout.task_offset(1), maps=bytes(raw))
 
 
 @breaks(15, Verdict.LIST_CORRUPTION)
@@ -432,6 +489,17 @@ def another_task_holds_a_lock(h: Healthy) -> None:
         other.call(Call.CALL_LOCK, 0, 0)
 
 
+@breaks(19, Verdict.LOCK_MISUSE)
+def page_lock_of_a_stale_page_is_held(h: Healthy) -> None:
+    h.layout.poke("header", h.header("stale"), page_lock=3)
+
+
+@breaks(20, Verdict.LOCK_MISUSE)
+def another_task_has_preemption_disabled(h: Healthy) -> None:
+    with Arena.attach(h.arena.fd, task=2):
+        h.layout.poke("task", h.layout.task_offset(2), preempt_count=1)
+
+
 @breaks(20, Verdict.INVARIANT)
 def another_task_is_inside_an_operation(h: Healthy) -> None:
     with Arena.attach(h.arena.fd, task=2):
@@ -458,6 +526,38 @@ def free_frames_are_miscounted(h: Healthy) -> None:
     h.change("arena", 0, frames_free=1)
 
 
+@breaks(22, Verdict.INVARIANT)
+def page_is_not_marked_movable(h: Healthy) -> None:
+    h.layout.poke("page", h.page("full"), mapping=0)
+
+
+@breaks(22, Verdict.INVARIANT)
+def page_is_movable_as_another_pools(h: Healthy) -> None:
+    second = Pool(h.arena)
+    h.layout.poke("page", h.page("full"), mapping=second.offset + fields()["pool"][1]["inode"][0])
+
+
+@breaks(22, Verdict.INVARIANT)
+def headless_page_is_marked_movable(h: Healthy) -> None:
+    inode = h.pool.offset + fields()["pool"][1]["inode"][0]
+    h.layout.poke("page", h.page("headless"), mapping=inode)
+
+
+@breaks(25, Verdict.LEAK)
+def inode_of_a_pool_that_is_gone(h: Healthy) -> None:
+    second = Pool(h.arena)
+    second.destroy()
+    h.layout.poke("pool", second.offset, inode=1)
+
+
+@breaks(25, Verdict.USE_AFTER_FREE)
+def work_for_a_pool_that_is_gone(h: Healthy) -> None:
+    second = Pool(h.arena)
+    second.destroy()
+    at, _ = fields()["pool"][1]["compact_wq"]
+    h.layout.poke("workqueue", second.offset + at, next=h.header("compacting"))
+
+
 @breaks(25, Verdict.LEAK)
 def per_cpu_lists_without_a_pool(h: Healthy) -> None:
     h.change("arena", 0, percpu_used=2)
@@ -475,7 +575,7 @@ def test_rule_fires(healthy: Healthy, rule: int, verdict: Verdict, how: Break) -
 
 def test_every_rule_but_the_payload_has_a_break_of_its_own() -> None:
     """Rule 3 needs the object table, and has its tests below."""
-    assert {rule for rule, _, _ in BREAKS} == {*range(1, 22), 25} - {3}
+    assert {rule for rule, _, _ in BREAKS} == {*range(1, 23), 25} - {3}
 
 
 # Breaks that several rules see

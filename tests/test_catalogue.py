@@ -8,6 +8,7 @@ import re
 import pytest
 
 from z3fold_stress.defects import DEFECTS, Defect, UnknownDefect, by_name
+from z3fold_stress.defects.built import BUILT
 from z3fold_stress.defects.found import FOUND
 from z3fold_stress.defects.later import LATER
 from z3fold_stress.defects.older import OLDER
@@ -37,6 +38,8 @@ DEFECT_ORDER = """
     first-fit-ignores-header-chunks offline-endless-loop isolate-unlinks-outside-pool-lock
     mapped-count-wraps middle-mapped-one-bit stale-reuse-stays-movable headless-free-forgotten
     headless-evict-frees-for-owner compact-ignores-claim
+
+    migrate-mapped-says-eagain migrate-forgets-movable flush-ignores-running
 """
 
 VERDICT_ORDER = """
@@ -86,7 +89,7 @@ def test_defects_keep_the_order_of_the_engines_bits() -> None:
 
 
 def test_no_name_is_given_twice() -> None:
-    names = [defect.name for group in (POSTED, LATER, OLDER, FOUND) for defect in group]
+    names = [defect.name for group in (POSTED, LATER, OLDER, FOUND, BUILT) for defect in group]
     assert sorted(names) == sorted(set(names))
     assert all(name == defect.name for name, defect in DEFECTS.items())
 

@@ -492,6 +492,44 @@ def page_released_before_reclaim_has_its_lock(s: Stage) -> None:
     s.pool.drain()
 
 
+# Ours
+
+
+@shows("migrate-mapped-says-eagain", Verdict.EAGAIN_CONTRACT)
+def page_is_mapped_after_its_isolation(s: Stage) -> None:
+    (handle,) = s.alloc(10)
+    s.pool.isolate(s.pool.page_of(handle))
+    s.arena.call(Call.CALL_MAP, s.pool.offset, handle.offset)
+    s.pool.migrate_pages([])
+    s.arena.call(Call.CALL_UNMAP, s.pool.offset, handle.offset)
+
+
+@shows("migrate-forgets-movable", Verdict.EAGAIN_CONTRACT)
+def page_moves_once(s: Stage) -> None:
+    (handle,) = s.alloc(10)
+    s.pool.migrate_pages([s.pool.page_of(handle)])
+    s.pool.drain()
+
+
+@shows("flush-ignores-running", Verdict.INVARIANT)
+def work_is_held_up_in_the_middle(s: Stage) -> None:
+    """While it waits for the stale lock, another process flushes its queue."""
+    (handle,) = s.alloc(10)
+    s.pool.free(handle)
+    stale_lock = s.pool.offset + fields()["pool"][1]["stale_lock"][0]
+    s.layout.poke("pool", s.pool.offset, stale_lock=1)  # as if this task held it
+    with puppet(s.arena, 2) as worker, puppet(s.arena, 3) as flusher:
+        worker.start(Call.CALL_RUN_WORK, s.pool.offset)
+        worker.wait_for(stale_lock)
+        flusher.start(Call.CALL_FLUSH, s.pool.offset)
+        if s.layout.arena("design"):
+            flusher.result()  # it does not wait
+        s.layout.poke("pool", s.pool.offset, stale_lock=0)
+        worker.result()
+        if not s.layout.arena("design"):
+            flusher.result()
+
+
 # Pools that begin and end
 
 

@@ -158,6 +158,7 @@ cdef struct task_t "z3f_task":
     u64 before_pool
     u64 before_mapping
     u64 moved_to                        # the page that its last migration made
+    u64 reason                          # Reason of the last attempt that failed
     op_t ops[MAX_DEPTH]
     held_t held[MAX_HELD]
     mcs_node_t mcs[MAX_HELD]

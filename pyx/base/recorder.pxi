@@ -73,6 +73,7 @@ cdef inline u64 *counter(int which) noexcept nogil:
 cdef inline void because(int reason) noexcept nogil:
     """Count why a migration attempt failed (Reason)."""
     current.reasons[reason] += 1
+    current.reason = reason
 
 
 cdef inline lockstat_t *lockstat(int lock_class) noexcept nogil:

@@ -8,10 +8,10 @@
 #    4 handles and slots     11 claims               18 LRU
 #    5 slots and pages       12 isolation            19 no lock held
 #    6 header pointers       13 mapped counts        20 held lists
-#    7 header references     14 mapped pages stay
+#    7 header references     14 mapped pages stay    22 movable marks
 #
-# Rules 22 and 23 (a quiet page moves, reclaim makes progress) need doing: check/probe.pxi;
-# 24 (bounded retries) is watched while the tasks run.
+# The rest of rule 22 (a quiet page moves, and moves again) and 23 (reclaim makes progress) need
+# doing: check/probe.pxi; 24 (bounded retries) is watched while the tasks run.
 
 
 cdef void audit_slot(audit_t *a, z3fold_buddy_slots *slots, int index) noexcept nogil:
@@ -86,6 +86,15 @@ cdef void audit_buddies(audit_t *a) noexcept nogil:
                      objects_of(zhdr), a.frame[i].words)
 
 
+cdef u64 home_of(audit_t *a, u64 handle) noexcept nogil:
+    """By the slots that the handle lies in, or the LRU that a headless page is on."""
+    cdef u32 number
+    if not handle & 1:
+        return (<z3fold_buddy_slots *>at(handle_to_slots(handle))).pool
+    number = note(a, page_of_address(handle)).pool
+    return offset_of(pool_number(number - 1)) if number else 0
+
+
 cdef void audit_objects(audit_t *a, i64 handles) noexcept nogil:
     """Rules 3 and 4 from the caller's side: each object's handle and payload, and no handle
     in the slots that nobody knows. Without a table the caller says how many handles it has."""
@@ -100,8 +109,13 @@ cdef void audit_objects(audit_t *a, i64 handles) noexcept nogil:
             continue
         known += 1
         page = page_of_handle(o.handle)
-        if page == 0 or (o.handle & 1 == 0 and not is_slots(handle_to_slots(o.handle))):
+        if (page == 0 or virt_to_page(page).state != FRAME_ALLOCATED
+                or test_bit(PAGE_HEADLESS, &virt_to_page(page).private) != (o.handle & 1)
+                or (o.handle & 1 == 0 and not is_slots(handle_to_slots(o.handle)))):
             find(a, 4, V_STALE_HANDLE, 0, o.handle, "object %llu: its handle leads nowhere", i)
+        elif o.pool != home_of(a, o.handle):
+            find(a, 4, V_STALE_HANDLE, page, o.handle, "object %llu was allocated from pool "
+                 "0x%llx, and its handle leads to 0x%llx", i, o.pool, home_of(a, o.handle))
         elif o.state == OBJECT_LIVE and read_once64(&o.word) & OBJECT_EXCLUSIVE == 0:
             audit_payload(a, o, page)
     if handles >= 0:
@@ -114,16 +128,10 @@ cdef void audit_objects(audit_t *a, i64 handles) noexcept nogil:
 
 
 cdef void audit_payload(audit_t *a, object_t *o, u64 page) noexcept nogil:
-    cdef u64 word, address = page
-    cdef z3fold_header *zhdr = header_at(page)
-    cdef int buddy
+    cdef u64 address = page
     cdef i64 wrong
     if not o.handle & 1:
-        word = slot_word(o.handle)
-        buddy = handle_to_buddy(zhdr, word)
-        address = (page + (<u64>ZHDR_CHUNKS << CHUNK_SHIFT) if buddy == FIRST else
-                   page + (<u64>zhdr.start_middle << CHUNK_SHIFT) if buddy == MIDDLE else
-                   page + PAGE_SIZE - (handle_to_chunks(word) << CHUNK_SHIFT))
+        address = address_of(header_at(page), slot_word(o.handle))
     if o.version == 0:
         return                          # a program that never filled it
     if address + o.size > page + PAGE_SIZE:
@@ -175,6 +183,9 @@ cdef void audit_accounting(audit_t *a) noexcept nogil:
     for i in range(MAX_POOLS):
         pool = pool_number(i)
         if pool.state == POOL_NONE:
+            if a.pages[i] or a.slots[i]:
+                find(a, 25, V_LEAK, 0, 0, "pool %llu is gone, and %lld pages and %lld slots "
+                     "objects name it", i, a.pages[i], a.slots[i])
             continue
         live += 1
         if pool.pages_nr != a.pages[i]:

@@ -33,6 +33,9 @@ cdef void audit_header_pointers(audit_t *a, z3fold_header *zhdr, u64 page,
         find(a, 6, V_LIST_CORRUPTION, page, 0,
              "on no list, but its link says next 0x%llx, prev 0x%llx",
              zhdr.buddy.next, zhdr.buddy.prev)
+    if zhdr.work.func != WORK_COMPACT or (n.works == 0 and work_pending(&zhdr.work)):
+        find(a, 6, V_INVARIANT, page, 0, "its work item names function %llu, and is pending: %llu",
+             zhdr.work.func, work_pending(&zhdr.work))
     if not is_slots(zhdr.slots):
         find(a, 6, V_INVARIANT, page, 0, "the header names slots 0x%llx, which are none",
              zhdr.slots)
@@ -81,6 +84,14 @@ cdef void audit_live_page(audit_t *a, page_t *p, u64 page, frame_note_t *n) noex
              "NEEDS_COMPACTING is %llu, and %llu compactions are queued", compacting, n.works)
     if claimed and not n.isolated:
         find(a, 11, V_INVARIANT, page, 0, "the page is claimed, and nobody has it")
+    if n.isolated and not claimed and not defect(ISOLATE_IGNORES_CLAIM):
+        find(a, 11, V_INVARIANT, page, 0, "the page is isolated, and not claimed")
+    if test_bit(PAGE_HEADLESS, &p.private) or test_bit(PAGE_FREED, &p.private):
+        find(a, 11, V_INVARIANT, page, 0, "the page has a header, and a headless page's mark")
+    if p.mapping != zhdr.pool + <u64>&(<pool_t *>0).inode:
+        find(a, 22, V_INVARIANT, page, 0,
+             "the page is not marked movable as its pool's (mapping 0x%llx): it will never move",
+             p.mapping)
     if zhdr.mapped_count != n.maps:
         find(a, 13, V_INVARIANT, page, 0, "mapped_count is %llu, and %llu maps are known",
              zhdr.mapped_count, n.maps)
@@ -88,6 +99,9 @@ cdef void audit_live_page(audit_t *a, page_t *p, u64 page, frame_note_t *n) noex
         find(a, 13, V_INVARIANT, page, 0,
              "MIDDLE_CHUNK_MAPPED is %llu, and %llu maps of the middle are known",
              test_bit(MIDDLE_CHUNK_MAPPED, &p.private), n.middle_maps)
+    elif zhdr.middle_maps != n.middle_maps and not defect(MIDDLE_MAPPED_ONE_BIT):
+        find(a, 13, V_INVARIANT, page, 0, "middle_maps is %llu, and %llu maps of it are known",
+             zhdr.middle_maps, n.middle_maps)
     free_chunks = room_of(zhdr)
     if n.unbuddied:
         if not has_room(zhdr) or n.isolated or claimed:
@@ -115,7 +129,9 @@ cdef void audit_headless(audit_t *a, page_t *p, u64 page, frame_note_t *n) noexc
         find(a, 11, V_LEAK, page, page | 1,
              "a headless page is claimed (freed: %llu), and nobody has it: it is leaked",
              test_bit(PAGE_FREED, &p.private))
-    elif n.lru != 1:
+    if p.mapping != 0:
+        find(a, 22, V_INVARIANT, page, page | 1, "a headless page is marked movable")
+    if n.lru != 1 and not test_bit(PAGE_CLAIMED, &p.private):
         find(a, 18, V_LOST_PAGE, page, page | 1, "on the LRU %llu times", n.lru)
 
 
@@ -151,6 +167,10 @@ cdef void audit_frame(audit_t *a, page_t *p) noexcept nogil:
             find(a, 9, V_INVARIANT, page, 0,
                  "%llu references, stale %llu, on stale lists %llu times",
                  header_at(page).refcount, test_bit(PAGE_STALE, &p.private), n.stale)
+        free_lock(a, &header_at(page).page_lock, "the page lock 0x%llx of a stale page is held "
+                  "by task %llu")
+        if n.isolated:
+            find(a, 12, V_INVARIANT, page, 0, "a stale page is isolated")
         if n.lru:
             find(a, 18, V_LOST_PAGE, page, 0, "a stale page is on the LRU")
         if n.works:

@@ -93,8 +93,8 @@ cdef void walk_headers(audit_t *a, list_head *head, u32 pool, i32 cpu, i32 index
                          "page list: 0x%llx says next 0x%llx, which says prev 0x%llx")
 
 
-cdef void walk_pages(audit_t *a, list_head *head, u32 pool, bint lru) noexcept nogil:
-    """A list of page descriptors: an LRU, or the isolated pages of a task."""
+cdef void walk_pages(audit_t *a, list_head *head, u32 pool, u32 isolated_by) noexcept nogil:
+    """A list of page descriptors: an LRU, or the pages that a task has isolated."""
     cdef u32 steps = 0
     cdef u64 at_ = next_entry(a, offset_of(head), offset_of(head), &steps,
                               "LRU: 0x%llx says next 0x%llx, which says prev 0x%llx")
@@ -106,17 +106,22 @@ cdef void walk_pages(audit_t *a, list_head *head, u32 pool, bint lru) noexcept n
             find(a, 15, V_LIST_CORRUPTION, 0, 0,
                  "a list of pages leads to 0x%llx, which is no page", at_)
             return
-        if lru:
+        if isolated_by == 0:
             a.frame[pfn].lru += 1
             a.frame[pfn].pool = pool + 1
         else:
             a.frame[pfn].isolated += 1
+            if memmap[pfn].isolated_by != isolated_by:
+                find(a, 12, V_INVARIANT, page_address(memmap + pfn), 0,
+                     "task %llu has the page isolated, but task %llu is noted", isolated_by,
+                     memmap[pfn].isolated_by)
         at_ = next_entry(a, at_, offset_of(head), &steps,
                          "LRU: 0x%llx says next 0x%llx, which says prev 0x%llx")
 
 
 cdef void walk_queue(audit_t *a, pool_t *pool, workqueue_t *wq) noexcept nogil:
     cdef u32 steps = 0
+    cdef bint release = wq != &pool.release_wq
     cdef u64 page
     cdef u64 at_ = next_entry(a, offset_of(&wq.items), offset_of(&wq.items), &steps,
                               "work queue: 0x%llx says next 0x%llx, which says prev 0x%llx")
@@ -131,12 +136,21 @@ cdef void walk_queue(audit_t *a, pool_t *pool, workqueue_t *wq) noexcept nogil:
             find(a, 10, V_LIST_CORRUPTION, 0, 0,
                  "a work queue leads to 0x%llx, which is no work item", at_)
             return
+        if not (<u64 *>at(at_ - sizeof(u64)))[0] & WORK_PENDING:
+            find(a, 10, V_INVARIANT, page, 0, "work 0x%llx is queued, and not marked as pending",
+                 at_ - sizeof(u64))
+        release |= at_ == offset_of(&pool.work.entry)
         at_ = next_entry(a, at_, offset_of(&wq.items), &steps,
                          "work queue: 0x%llx says next 0x%llx, which says prev 0x%llx")
     if wq.finished + <i64>(steps - 1 if steps else 0) != wq.queued:
         find(a, 10, V_INVARIANT, 0, 0,
              "of %lld work items %lld are finished or cancelled, and %lld wait",
              wq.queued, wq.finished, steps - 1 if steps else 0)
+    if not release and work_pending(&pool.work):
+        find(a, 10, V_INVARIANT, 0, 0, "the release work is marked as pending, and not queued")
+    if not list_empty(&pool.stale) and not release:
+        find(a, 9, V_LEAK, page_of_address(pool.stale.next), 0,
+             "pages are on the stale list, and no work that would free them is queued")
     if wq.running != 0:
         find(a, 10, V_INVARIANT, page_of_address(wq.running), 0,
              "work 0x%llx is marked as running, and nobody runs it", wq.running)
@@ -148,6 +162,20 @@ cdef void free_lock(audit_t *a, u32 *lock, const char *text) noexcept nogil:
              offset_of(lock), lock_owner(lock[0]))
 
 
+cdef void walk_remains(audit_t *a, pool_t *pool, u32 number) noexcept nogil:
+    """Rule 25: a pool that is gone, or was never there, leads to nothing."""
+    if pool.inode != 0 or pool.cache != 0:
+        find(a, 25, V_LEAK, 0, 0, "pool %llu is gone, and its inode (%llu) or cache (%llu) is not",
+             number, pool.inode, pool.cache)
+    if pool.compact_wq.items.next == 0:
+        return                          # never there
+    if not list_empty(&pool.compact_wq.items) or not list_empty(&pool.release_wq.items):
+        find(a, 25, V_USE_AFTER_FREE, 0, 0, "work is queued for pool %llu, which is gone", number)
+    if not list_empty(&pool.lru) or not list_empty(&pool.stale):
+        find(a, 25, V_USE_AFTER_FREE, 0, 0, "pages are on the lists of pool %llu, which is gone",
+             number)
+
+
 cdef void walk_pools(audit_t *a) noexcept nogil:
     cdef u32 i, cpu
     cdef int index
@@ -155,6 +183,7 @@ cdef void walk_pools(audit_t *a) noexcept nogil:
     for i in range(MAX_POOLS):
         pool = pool_number(i)
         if pool.state == POOL_NONE:
+            walk_remains(a, pool, i)
             continue
         if pool.percpu < H.percpu or pool.percpu >= H.memmap:
             find(a, 15, V_LIST_CORRUPTION, 0, 0,
@@ -165,7 +194,7 @@ cdef void walk_pools(audit_t *a) noexcept nogil:
             for index in range(TOTAL_CHUNKS):
                 walk_headers(a, unbuddied_list(pool, cpu, index), i, cpu, index)
         walk_headers(a, &pool.stale, i, -1, 0)
-        walk_pages(a, &pool.lru, i, True)
+        walk_pages(a, &pool.lru, i, 0)
         walk_queue(a, pool, &pool.compact_wq)
         walk_queue(a, pool, &pool.release_wq)
         free_lock(a, &pool.lock, "the pool lock 0x%llx is held by task %llu")
@@ -174,9 +203,20 @@ cdef void walk_pools(audit_t *a) noexcept nogil:
         free_lock(a, &pool.release_wq.lock, "a queue's lock 0x%llx is held by task %llu")
 
 
+cdef u64 address_of(z3fold_header *zhdr, u64 word) noexcept nogil:
+    """Where the object that a slot names is: not by the subject's own function."""
+    cdef u64 page = header_address(zhdr)
+    cdef int buddy = handle_to_buddy(zhdr, word)
+    if buddy == FIRST:
+        return page + (<u64>ZHDR_CHUNKS << CHUNK_SHIFT)
+    if buddy == MIDDLE:
+        return page + (<u64>zhdr.start_middle << CHUNK_SHIFT)
+    return page + PAGE_SIZE - (handle_to_chunks(word) << CHUNK_SHIFT)
+
+
 cdef void audit_map(audit_t *a, map_t *m, u32 task) noexcept nogil:
     cdef z3fold_header *zhdr
-    cdef u64 page
+    cdef u64 page, where
     if m.handle & 1 or m.page == 0:
         return
     if not is_frame(m.page):
@@ -185,12 +225,17 @@ cdef void audit_map(audit_t *a, map_t *m, u32 task) noexcept nogil:
         return
     note(a, m.page).maps += 1
     zhdr = header_at(m.page)
+    where = address_of(zhdr, slot_word(m.handle)) if is_slots(handle_to_slots(m.handle)) else 0
     if zhdr.middle_chunks and m.address == m.page + (<u64>zhdr.start_middle << CHUNK_SHIFT):
         note(a, m.page).middle_maps += 1
     page = page_of_handle(m.handle)
     if page != m.page:
         find(a, 14, V_CORRUPTION, m.page, m.handle,
              "task %llu has the object mapped in this page, but it is now in 0x%llx", task, page)
+    elif where != m.address:
+        find(a, 14, V_CORRUPTION, m.page, m.handle,
+             "task %llu has the object mapped at 0x%llx, but it is now at 0x%llx", task,
+             m.address, where)
 
 
 cdef void walk_tasks(audit_t *a) noexcept nogil:
@@ -207,6 +252,12 @@ cdef void walk_tasks(audit_t *a) noexcept nogil:
         if t.nr_held != 0 and i != me:
             find(a, 20, V_LOCK_MISUSE, 0, 0, "task %llu holds %llu locks, the first is 0x%llx",
                  i, t.nr_held, t.held[0].lock)
-        walk_pages(a, &t.isolated, 0, False)
+        if t.preempt_count != 0 and i != me:
+            find(a, 20, V_LOCK_MISUSE, 0, 0, "task %llu has preemption disabled %llu times",
+                 i, t.preempt_count)
+        walk_pages(a, &t.isolated, 0, i)
+        walk_pages(a, &t.failed, 0, i)
+        walk_pages(a, &t.single, 0, i)
+        walk_pages(a, &t.batch, 0, i)
         for k in range(t.nr_maps if t.nr_maps < MAX_MAPS else MAX_MAPS):
             audit_map(a, &t.maps[k], i)

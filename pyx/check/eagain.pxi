@@ -6,6 +6,11 @@
 # page at most ten times, and putback never follows success. That a retry succeeds once the contention is gone is
 # asked at quiet points (check/probe.pxi).
 
+#
+# Each cause has the answer that is due: -EAGAIN where a retry may help (a lock that is taken, a
+# compaction that is queued), -EBUSY where the page is mapped. The callback says its reason, and
+# the answer must be the reason's; probes ask without its help.
+
 cdef enum:
     MAX_TRIES = 10
 
@@ -19,6 +24,7 @@ cdef void before_attempt(page_t *page, page_t *newpage) noexcept nogil:
     current.before_slots = zhdr.slots
     current.before_pool = zhdr.pool
     current.before_mapping = page.mapping
+    current.reason = NR_REASONS
     if not PageIsolated(page):
         contract_broken(page, "a page that is not isolated is to be migrated")
     if page.isolated_by != me:
@@ -32,6 +38,11 @@ cdef void before_attempt(page_t *page, page_t *newpage) noexcept nogil:
                         newpage.private)
 
 
+cdef inline i64 due(u32 reason) noexcept nogil:
+    """The answer of a migration that could not be, for this reason; 0: it gave none."""
+    return -EBUSY if reason == REASON_MAPPED else 0 if reason == NR_REASONS else -EAGAIN
+
+
 cdef void after_refusal(page_t *page, page_t *newpage, int result) noexcept nogil:
     cdef z3fold_header *zhdr = header_at(page_address(page))
     cdef z3fold_buddy_slots *slots
@@ -43,6 +54,9 @@ cdef void after_refusal(page_t *page, page_t *newpage, int result) noexcept nogi
     if zhdr.slots != current.before_slots or zhdr.pool != current.before_pool:
         contract_broken(page, "result %lld, but the header has other slots (0x%llx)",
                         result, zhdr.slots)
+    if result != due(current.reason):
+        contract_broken(page, "result %lld, but %lld is due for the reason that was given",
+                        result, due(current.reason))
     if node(page.lru.prev).next != offset_of(&page.lru):
         contract_broken(page, "result %lld, but the page left the list of who isolated it",
                         result)
@@ -65,6 +79,9 @@ cdef void after_success(page_t *page, page_t *newpage) noexcept nogil:
     page.isolated_by = 0
     if page.mapping != 0:
         contract_broken(page, "migrated, but the old page is still movable")
+    if newpage.mapping != current.before_mapping:
+        contract_broken(page, "migrated, but the new page is not movable as the old one was "
+                        "(mapping 0x%llx): it will never migrate again", newpage.mapping)
     if read_once32(&newpage.refcount) < 2:
         contract_broken(page, "migrated, but the owner took no reference on the new page")
 

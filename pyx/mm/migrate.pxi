@@ -69,6 +69,7 @@ cdef int move_to_new_page(page_t *newpage, page_t *page, bint force,
         if result == 0:
             ClearPageIsolated(page)
             count(N_MIGRATED)
+            current.moved_to = page_address(newpage)
             current.moved_after[page.tries if page.tries < 15 else 15] += 1
     unlock_page(newpage)
     unlock_page(page)

@@ -86,7 +86,7 @@ cdef int z3fold_page_migrate(page_t *newpage, page_t *page) noexcept nogil:
     if zhdr.mapped_count != 0:
         z3fold_page_unlock(zhdr)
         because(REASON_MAPPED)
-        return -EBUSY
+        return -EAGAIN if defect(MIGRATE_MAPPED_SAYS_EAGAIN) else -EBUSY
     pool = zhdr_to_pool(zhdr)
     mapping = page.mapping
     memcpy(new_zhdr, zhdr, PAGE_SIZE)
@@ -117,7 +117,8 @@ cdef int z3fold_page_migrate(page_t *newpage, page_t *page) noexcept nogil:
     spin_lock(&pool.lock, LC_POOL)
     list_add(&newpage.lru, &pool.lru)
     spin_unlock(&pool.lock)
-    SetPageMovable(newpage, mapping)
+    if sound(MIGRATE_FORGETS_MOVABLE):
+        SetPageMovable(newpage, mapping)
     z3fold_page_unlock(new_zhdr)
     if not early:
         page.private = 0

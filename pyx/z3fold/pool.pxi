@@ -135,6 +135,9 @@ cdef void z3fold_destroy_pool(pool_t *pool) noexcept nogil:
         destroy_workqueue(&pool.release_wq)
     if sound(POOL_LOOKUP_THROUGH_FREED_SLOTS):
         destroy_cache(pool)             # the release worker gave back the last of them
+    if unlikely(pool.pages_nr != 0):
+        verdict(V_LEAK, "z3fold_destroy_pool", 0, 0, 0,
+                "%lld pages are left when their pool is destroyed", pool.pages_nr)
     write_once64(&pool.inode, 0)
     if sound(DESTROY_LEAKS_PERCPU_LISTS):
         free_percpu(pool.percpu)

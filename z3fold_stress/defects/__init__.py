@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 
+from z3fold_stress.defects.built import BUILT
 from z3fold_stress.defects.defect import Defect
 from z3fold_stress.defects.found import FOUND
 from z3fold_stress.defects.later import LATER
@@ -15,7 +16,9 @@ from z3fold_stress.defects.posted import POSTED
 
 __all__ = ["DEFECTS", "Defect", "UnknownDefect", "by_name"]
 
-DEFECTS: dict[str, Defect] = {defect.name: defect for defect in (*POSTED, *LATER, *OLDER, *FOUND)}
+DEFECTS: dict[str, Defect] = {
+    defect.name: defect for defect in (*POSTED, *LATER, *OLDER, *FOUND, *BUILT)
+}
 
 
 class UnknownDefect(ValueError):
