@@ -234,7 +234,7 @@ def test_set_up_that_does_not_end(run: Run, tmp_path: Path) -> None:
 
 
 def test_interrupted_trail_is_told() -> None:
-    trail = Trail("x", "inconclusive", 5, 50, 0, 0.1, [], {}, {}, interrupted=True)
+    trail = Trail("x", "inconclusive", 5, 50, 0, 0, 0.1, [], {}, {}, interrupted=True)
     assert trail_lines(trail)[-1] == "  interrupted"
 
 

@@ -58,6 +58,7 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     bint sim_can_go(const sim_task_t *t) noexcept nogil
     void sim_image(u32 context_bytes) noexcept nogil
     int sim_explore(u64 executions, u64 nanoseconds) noexcept nogil
+    bint sim_died(u32 task) noexcept nogil
     void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock,
                     const char *text) noexcept nogil
     void trace_reset() noexcept nogil
@@ -89,11 +90,28 @@ cdef void run_actor(u32 index) noexcept nogil:
         sim_fail(V_LOCK_MISUSE, "end", 0, 0, 0, 0, "a task ends with preemption disabled")
 
 
+cdef i32 died_inside() noexcept nogil:
+    """A task that died within an operation of the allocator, or -1."""
+    cdef u32 i
+    for i in range(sim.nr_tasks):
+        if sim_died(i) and 0 < task_at(i + 1).depth <= MAX_DEPTH:
+            return <i32>i
+    return -1
+
+
 cdef int audit_after() noexcept nogil:
     cdef finding_t first
     cdef int nr = audit_arena(&first, 1, -1)
+    cdef char[240] told
+    cdef i32 dead
     if nr > 0:
-        sim_report(<int>first.kind, "audit", first.page, first.handle, 0, first.text)
+        dead = died_inside()
+        if dead < 0:
+            sim_report(<int>first.kind, "audit", first.page, first.handle, 0, first.text)
+        else:
+            snprintf(told, sizeof(told), "left by task %d, which died inside an operation: %s",
+                     dead + 1, first.text)
+            sim_report(<int>first.kind, "audit", first.page, first.handle, 0, told)
     return nr
 
 

@@ -129,6 +129,8 @@ cdef void run_program(const instruction *code) noexcept nogil:
             r[k] = spin_trylock(lock_of(i), LC_RAW)
         elif code_ == CODE_TRYLOCK_PAGE:
             r[k] = trylock_page_named(i)
+        elif code_ == CODE_DIED:
+            r[k] = gate_died(<u32>own_word(&i.a))
         else:
             (<operation_t>own_word(&operations[code_]))(i)
 

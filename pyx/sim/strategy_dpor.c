@@ -271,6 +271,7 @@ static double share_done(void)
 static void end(void)
 {
     sim.host.body = host_body;
+    sim.doing = NULL;                   /* what an execution that ended did not complete */
     settle();
     if ((lost || nr_executed < search->nr_events) && !changed())
         sim.ending = END_REPLAY_LOST;

@@ -67,6 +67,7 @@ enum code {
     CODE_MIGHT_SLEEP,
     CODE_PREEMPT_DISABLE,
     CODE_PREEMPT_ENABLE,
+    CODE_DIED,                  /* (inline) register: whether actor a died */
     NR_CODES,
 };
 

@@ -52,6 +52,7 @@ class Trail:
     status: str
     executions: int
     steps: int
+    deaths: int
     limited: int
     seconds: float
     claims: list[str]
@@ -74,6 +75,7 @@ class Trail:
             "status": self.status,
             "executions": self.executions,
             "steps": self.steps,
+            "deaths": self.deaths,
             "limited": self.limited,
             "unordered": self.unordered,
             "seconds": round(self.seconds, 3),
@@ -143,6 +145,7 @@ def _trail(tally: Exploration) -> Trail:
         str(tally.status),
         tally.executions,
         tally.steps,
+        tally.deaths,
         tally.limited,
         tally.seconds,
         tally.claims,

@@ -179,6 +179,8 @@ def trail_lines(trail: Trail) -> list[str]:
         f"  {trail.executions:,} executions, {trail.steps:,} steps, {trail.seconds:.2f} s "
         f"({rate:,.0f}/s): {trail.status}"
     ]
+    if trail.deaths:
+        lines.append(f"  {trail.deaths:,} of them with a death")
     if trail.setup:
         lines.append(f"  the set-up fails by itself: {trail.setup}")
     if trail.claims:

@@ -87,6 +87,8 @@ class Exploration:
     found: list[Found] = field(default_factory=list)
     executions: int = 0
     steps: int = 0
+    deaths: int = 0
+    """Executions in which a mortal actor died."""
     limited: int = 0
     """Executions that were cut at a limit; nothing is known of them."""
     unordered: int = 0
@@ -267,6 +269,7 @@ def _one_turn(
                 break
     totals = simulator.totals()
     tally.steps += totals["steps"]
+    tally.deaths += totals["deaths"]
     tally.limited += totals["limited"]
     tally.unordered += totals["unordered"]
     turn.limited += totals["limited"]

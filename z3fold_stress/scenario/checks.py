@@ -56,6 +56,7 @@ def check_programs(
     finish: Sequence[Op],
     words: Mapping[str, int],
     frames: int,
+    mortal: Sequence[str],
 ) -> None:
     """Raises ScenarioError for the first thing that is wrong."""
     running = {f"actor {name!r}": ops for name, ops in actors.items()}
@@ -64,6 +65,7 @@ def check_programs(
         _check_kworker(program, ops)
         _check_registers(program, ops)
     places = [place for program, ops in programs.items() for place in _everything(program, ops)]
+    _check_died(places, mortal)
     _check_sharers(places, len(actors))
     _check_words(places, words)
     _check_allocated(places)
@@ -112,6 +114,23 @@ def _check_registers(program: str, ops: Sequence[Op]) -> None:
                     f"{place}: register {register!r} is never set in this program"
                     f"{nearest(register, sorted(written))}: set it before, or correct the name"
                 )
+
+
+def _check_died(places: Sequence[Place], mortal: Sequence[str]) -> None:
+    for place in places:
+        if place.op.name != "died":
+            continue
+        if place.program != "finish":
+            raise ScenarioError(
+                f"{place}: who died is known when all is over: ask in the finish, or let actors "
+                "tell each other by words"
+            )
+        if place.op.named["actor"] not in mortal:
+            raise ScenarioError(
+                f"{place}: {shown(place.op.named['actor'])} cannot die"
+                f"{nearest(str(place.op.named['actor']), mortal)}: name it in deaths, or ask for "
+                "one that can"
+            )
 
 
 def _check_words(places: Sequence[Place], initial: Mapping[str, int]) -> None:

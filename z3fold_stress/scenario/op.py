@@ -275,6 +275,11 @@ def preempt_disable() -> Op:
     return Op("preempt_disable")
 
 
+def died(actor: str, into: str) -> Op:
+    """In a finish: 1 if this mortal actor died in the execution that is over, else 0."""
+    return Op("died", (actor, into))
+
+
 def preempt_enable() -> Op:
     return Op("preempt_enable")
 

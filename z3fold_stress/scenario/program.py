@@ -111,7 +111,7 @@ class CompiledScenario:
 def compile_scenario(scenario: Scenario) -> CompiledScenario:
     """The instructions of every program; the same scenario gives the same bytes."""
     programs = [scenario.setup, *scenario.actors.values(), scenario.finish]
-    names = _Names(programs)
+    names = _Names(programs, scenario.actors)
     setup, *actors, finish = [_Program(names, ops) for ops in programs]
     return CompiledScenario(
         setup=setup.code(),
@@ -191,7 +191,8 @@ def _numbered(names: Iterable[str]) -> dict[str, int]:
 class _Names:
     """The numbers of all that a scenario names."""
 
-    def __init__(self, programs: Sequence[Sequence[Op]]) -> None:
+    def __init__(self, programs: Sequence[Sequence[Op]], actors: Iterable[str]) -> None:
+        self.actors = _numbered(actors)
         ops = [op for program in programs for op in walk(program)]
         self.objects = _numbered(name for op in ops for name in objects_of(op))
         self.words = _numbered(op.named["word"] for op in ops if "word" in op.named)
@@ -293,6 +294,7 @@ class _Program:
             "obj": self.names.objects,
             "word": self.names.words,
             "message": self.names.messages,
+            "actor": self.names.actors,
         }
         return numbers.get(argument, self.registers)[value]
 

@@ -126,7 +126,14 @@ class Scenario:
         keep("words", _numbers("words", words, -LARGEST_VALUE - 1, LARGEST_VALUE))
         keep("tags", _strings("tags", tags))
         keep("deadlock_ok", _bool("deadlock_ok", deadlock_ok))
-        check_programs(self.setup, self.actors, self.finish, self.words, self.arena["frames"])
+        check_programs(
+            self.setup,
+            self.actors,
+            self.finish,
+            self.words,
+            self.arena["frames"],
+            self.deaths["actors"],
+        )
 
     def expected(self, design: Design | str) -> frozenset[Verdict]:
         """The verdicts that are the right answer for a design; none: it must be clean."""
