@@ -767,7 +767,7 @@ def test_one_preemption_of_the_mapper_decides() -> None:
 
 
 def test_lock_order_keeps_its_scenario() -> None:
-    """Several executions make it: only its verdict is confirmed."""
+    """No execution goes wrong: only its verdict is confirmed."""
     finding = finding_of("abba", "lock-order")
     done = shrink(finding, seconds=PLENTY)
     assert done.flip is None
@@ -842,8 +842,8 @@ def test_deadlock_names_all_who_wait_and_what_they_hold() -> None:
 def test_lock_order_names_both_orders() -> None:
     _, evidence = evidence_of("abba", "lock-order")
     assert {side.what for side in evidence.sides} == {
-        "B is waited for with A held",
-        "A is waited for with B held",
+        "waits for B with A held",
+        "waits for A with B held",
     }
 
 

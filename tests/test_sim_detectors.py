@@ -275,30 +275,6 @@ def test_a_muted_verdict_does_not_blind_the_search() -> None:
     assert tally.promoted > 0
 
 
-BACKWARDS: dict[str, tuple[Actors, set[str]]] = {
-    "two": ({"one": after(0, *both("A", "B")), "two": after(1, *both("B", "A"))}, {"AB", "BA"}),
-    "three": (
-        {f"task{n}": after(n, *both(*pair)) for n, pair in enumerate(("AB", "BC", "CA"))},
-        {"AB", "BC", "CA"},
-    ),
-    "what was tried is held": (
-        {
-            "one": after(0, *both("A", "B")),
-            "two": after(1, op.trylock("B", "t"), op.when("t", [*under("A"), op.unlock("B")])),
-        },
-        {"AB", "BA"},
-    ),
-}
-IN_ORDER: dict[str, Actors] = {
-    "one order": {"one": both("A", "B"), "two": both("A", "B")},
-    "three in order": {"one": both("A", "B"), "two": both("B", "C"), "three": both("A", "C")},
-    "a try waits for nobody": {
-        "one": both("A", "B"),
-        "two": under("B", op.trylock("A", "t"), op.when("t", [op.unlock("A")])),
-    },
-    "one after the other": {"one": [*under("A"), *under("B"), *under("A")]},
-}
-
 # Waiting for ever.
 
 
@@ -328,7 +304,7 @@ def test_waits_that_nobody_will_end() -> None:
 
 
 WAITS: dict[str, Actors] = {
-    "one order": IN_ORDER["one order"],
+    "one order": {"one": both("A", "B"), "two": both("A", "B")},
     "again": {"a": [*under("A"), *under("A")]},
     "readers": {"a": [op.read_lock("L"), op.read_lock("L")]},
     "woken": {"a": [op.wait_while("queue", 0)], "b": [op.wake("queue")]},
@@ -381,24 +357,6 @@ def test_a_limit_that_was_reached_is_no_pass() -> None:
     assert cut.status is Status.INCONCLUSIVE
     assert cut.limited == cut.executions == 300
     assert look(long, executions=300, max_steps=200).status is Status.CLEAN
-
-
-# The order of locks.
-
-
-@pytest.mark.parametrize(("actors", "cycle"), BACKWARDS.values(), ids=BACKWARDS)
-def test_lock_order_fires_where_no_deadlock_can(actors: Actors, cycle: set[str]) -> None:
-    tally = look(actors)
-    assert tally.verdicts == {Verdict.LOCK_ORDER}
-    edges = tally.found[0].outcome["edges"]
-    with World(tally.scenario, SOUND) as world:
-        name = Names(world).lock_class
-        assert {name(held) + name(wanted) for held, wanted, *_ in edges} == cycle
-
-
-@pytest.mark.parametrize("actors", IN_ORDER.values(), ids=IN_ORDER)
-def test_lock_order_is_silent(actors: Actors) -> None:
-    assert look(actors).status is Status.CLEAN
 
 
 # Where one may not sleep, and whose lock it is.

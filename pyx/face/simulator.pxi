@@ -44,8 +44,6 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     sim_totals_t sim_totals
     sim_event *events
     u32 nr_events
-    lock_edge *lock_edges
-    u32 nr_lock_edges
     benign_t *benigns
     u32 nr_benign
     const strategy_t strategy_replay
@@ -64,7 +62,6 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     void trace_reset() noexcept nogil
     void undo_back_to(u64 used) noexcept nogil
     void promote_reset() noexcept nogil
-    void lock_order_reset() noexcept nogil
     void benign_reset() noexcept nogil
     void coverage_reset() noexcept nogil
     u32 coverage_count() noexcept nogil
@@ -76,6 +73,11 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     u32 linear_invoke(u32 task, u32 object, bint write, u64 value) noexcept nogil
     void linear_respond(u32 operation, u64 value) noexcept nogil
     int linear_check(char *text, u32 size) noexcept nogil
+
+cdef extern from "sim/lock_order.h":
+    order_step *order_steps
+    u32 nr_order_steps
+    void lock_order_reset() noexcept nogil
 
 cdef const instruction *sim_program[SIM_TASKS]
 cdef Simulator running_simulator = None
@@ -162,6 +164,10 @@ cdef void set_regions() noexcept:
 
 cdef list choices_of(const sim_choice *taken, u32 n):
     return [(taken[i].task, taken[i].at, taken[i].decision, taken[i].to) for i in range(n)]
+
+
+cdef dict order_lock_of(const order_lock *lock):
+    return {"lock": lock.offset, "class": lock.lock_class, "kind": lock.kind, "pc": lock.pc}
 
 
 cdef class Search:
@@ -328,7 +334,7 @@ cdef class Simulator:
         sim.lifetimes = True
         sim.recording = 0
         sim.verdict.kind = 0
-        sim.order_edge = 0
+        sim.order_cycles = 0
         if sim_enter():
             raise MemoryError("no stack for signals")
         with nogil:
@@ -418,7 +424,7 @@ cdef class Simulator:
             "deaths": sim_totals.deaths, "promoted": sim.nr_promoted,
             "restarted": sim.restarted, "share_done": sim.share_done,
             "longest": sim.longest, "execution": sim.execution,
-            "coverage": coverage_count(),
+            "coverage": coverage_count(), "order_given_up": sim.order_given_up,
         }
 
     def outcome(self):
@@ -438,17 +444,15 @@ cdef class Simulator:
                 "other_writes": v.other_writes, "where": v.where.decode(),
                 "text": v.text.decode(errors="replace"),
             }
-        if sim.order_edge:
-            found["order"] = {"edge": sim.order_edge - 1, "task": sim.order_task}
+        if sim.order_cycles:
+            cycles = [[] for _ in range(sim.order_cycles)]
+            for i in range(nr_order_steps):
+                cycles[order_steps[i].cycle].append({
+                    "task": order_steps[i].task, "held": order_lock_of(&order_steps[i].held),
+                    "wanted": order_lock_of(&order_steps[i].wanted),
+                })
+            found["order"] = {"sure": sim.order_sure, "cycles": cycles}
         return found
-
-    def lock_edges(self):
-        """The lock-order graph so far: (from, to, from_pc, to_pc, schedule)."""
-        return [
-            (lock_edges[i].from_, lock_edges[i].to, lock_edges[i].from_pc, lock_edges[i].to_pc,
-             choices_of(lock_edges[i].taken, lock_edges[i].nr_taken))
-            for i in range(nr_lock_edges)
-        ]
 
     def forget_lock_order(self):
         lock_order_reset()
@@ -458,9 +462,12 @@ cdef class Simulator:
         cdef u32 n = <u32>len(schedule)
         cdef sim_choice *script = <sim_choice *>malloc((n + 1) * sizeof(sim_choice))
         cdef bint every = sim.every_access
+        cdef sim_totals_t totals
+        cdef u64 number = sim.execution
         cdef u32 i
         if script == NULL:
             raise MemoryError
+        memcpy(&totals, &sim_totals, sizeof(totals))
         try:
             for i in range(n):
                 script[i].task, script[i].at, script[i].decision, script[i].to = schedule[i]
@@ -478,6 +485,8 @@ cdef class Simulator:
             return self.outcome()
         finally:
             sim.every_access = every
+            memcpy(&sim_totals, &totals, sizeof(totals))    # it is none of the exploration's
+            sim.execution = number
             sim.recording = 0
             sim.script = NULL
             sim.nr_script = 0

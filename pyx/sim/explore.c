@@ -1,6 +1,7 @@
 /* Many executions, one after the other, from the image that set-up left: until something is
  * found, or the strategy has seen all, or the budget is used up. */
 #include "sim.h"
+#include "lock_order.h"
 #include "remote.h"
 
 #include <stdio.h>
@@ -157,11 +158,11 @@ int sim_explore(u64 executions, u64 nanoseconds)
             break;
         }
         sim.rng = sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1;
-        sim.order_edge = 0;
         sim.unnumbered = false;
         sim.hash = 0;
         trace_reset();
         races_begin();
+        lock_order_begin();
         linear_begin();
         if (!sim.strategy->begin()) {
             why = STOP_EXHAUSTED;
@@ -175,7 +176,7 @@ int sim_explore(u64 executions, u64 nanoseconds)
             continue;
         }
         sim.execution += !sim.unnumbered;
-        if (sim.ending == END_VERDICT || sim.order_edge) {
+        if (sim.ending == END_VERDICT || sim.order_cycles) {
             why = STOP_FOUND;
             break;
         }

@@ -1,6 +1,7 @@
 /* Locks and waits of the sim world: the words are the live world's, the waiting is the
  * scheduler's. A task that waits is not enabled until it can go on; a try never waits. A lock
  * operation is an access that reads and writes its word, a wait one that reads it. */
+#include "lock_order.h"
 #include "observe.h"
 #include "remote.h"
 
@@ -180,7 +181,7 @@ static inline __attribute__((always_inline)) bool lock_access(struct access a, i
     if (takes) {
         check_self(t, &a);
         if (t->nr_held)
-            lock_order_acquired(t, lock_class, a.pc);
+            lock_order_wanted(t, &a, lock_class);
     }
     sim_point(t, &a);
     word = word_at(a.offset);

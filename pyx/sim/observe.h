@@ -7,12 +7,14 @@
 #ifndef Z3F_OBSERVE_H
 #define Z3F_OBSERVE_H
 
+#include "lock_order.h"
 #include "sim.h"
 
 #define OBSERVERS(EACH) \
     EACH(undo)              /* what was overwritten */ \
     EACH(regions)           /* what lives: use after free, objects left */ \
     EACH(races)             /* what orders what: data races, schedule points */ \
+    EACH(order)             /* what orders tasks besides locks: lock order */ \
     EACH(dependence)        /* what a reduction compares */ \
     EACH(trace)             /* what a report shows */
 
@@ -36,6 +38,12 @@ static inline void regions_observe(struct sim_task *t, const struct access *a)
     else if (unlikely(life[a->offset >> PAGE_SHIFT] >= LIFE_PARTS) || unlikely(a->size > 8)
              || unlikely(t->payload))
         regions_check(t, a);
+}
+
+static inline void order_observe(struct sim_task *t, const struct access *a)
+{
+    if (unlikely(sim.order_on))
+        order_access(t, a);
 }
 
 /* Whether a try, or a compare-and-swap, did write is known only now. */

@@ -8,6 +8,7 @@
  * of these are points: a schedule written in clocks means the same execution for any
  * granularity. */
 #include "sim.h"
+#include "lock_order.h"
 #include "remote.h"
 
 #include <setjmp.h>

@@ -172,8 +172,10 @@ struct sim {
     bool unusual;               /* a point is more than a choice */
     bool alone;                 /* set-up or finish: one task, no choices */
     struct sim_verdict verdict;
-    u32 order_edge;             /* 1 + the edge that closed a cycle of lock classes, or 0 */
-    u32 order_task;
+    u32 order_cycles;           /* cycles of locks that were not told before: lock_order.c */
+    bool order_sure;            /* their steps can meet; else orders were left aside */
+    bool order_on;              /* clocks for lock order are kept */
+    u64 order_given_up;         /* searches for a cycle that were cut, in this world */
     /* budgets of one execution */
     u8 fault_budget[32], fault_left[32];
     u8 death_budget, death_left;
@@ -280,18 +282,6 @@ bool sim_wait_access(const struct access *a);
 void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc);
 void sim_no_locks_in_at(u64 start, u64 size, u64 pc);
 void sim_op_left_at(u64 pc);
-
-/* lock_order.c */
-void lock_order_acquired(struct sim_task *t, int lock_class, u64 pc);
-void lock_order_reset(void);
-struct lock_edge {
-    u8 from, to;
-    u64 from_pc, to_pc;
-    struct sim_choice *taken;   /* the schedule that showed it first */
-    u32 nr_taken;
-};
-extern struct lock_edge lock_edges[];
-extern u32 nr_lock_edges;
 
 /* fiber.c */
 int fiber_stacks(u32 n);

@@ -34,7 +34,7 @@ INTEGERS = {
 PLAIN = {"bool": "bint", **{name: name for name in ("char", "double", "int", "void", "u8", "u16")}}
 PLAIN.update({name: name for name in ("u32", "u64", "i64")})
 
-SIM_HEADERS = ("sim/access.h", "sim/sim.h", "sim/remote.h", "sim/watch.h")
+SIM_HEADERS = ("sim/access.h", "sim/sim.h", "sim/remote.h", "sim/watch.h", "sim/lock_order.h")
 ALSO_VARIABLES = ("sim", "sim_task", "sim_totals", "strategy", "benign", "remote_trouble")
 """Structures whose tag is, or reads like, the name of a variable: Cython has them as NAME_t."""
 TEXTS = {"verdict": ("V_", "numbered")}

@@ -34,7 +34,7 @@ enum verdict {
     /* "A lock was taken twice, released by a stranger, never released, or not held where
        needed." */
     V_LOCK_ORDER,
-    /* "Two classes of locks were taken in both orders, which can deadlock even if it did not." */
+    /* "Tasks that can run at once take locks in orders that make a cycle: they can deadlock." */
     V_SLEEP_IN_ATOMIC,
     /* "Something that may sleep was called with a spinlock held or where sleeping is forbidden." */
     V_EAGAIN_CONTRACT,

@@ -26,6 +26,7 @@ from z3fold_stress.explore.world import World
 from z3fold_stress.findings import Finding, shrink
 from z3fold_stress.findings.finding import make_finding
 from z3fold_stress.scenario import Scenario
+from z3fold_stress.verdicts import Verdict
 
 __all__ = ["Fuzz", "FuzzSettings", "Round", "fuzz"]
 
@@ -69,6 +70,8 @@ class Round:
     findings: list[dict[str, Any]] = field(default_factory=list)
     unrepeated: list[dict[str, Any]] = field(default_factory=list)
     """Findings that doing the same again did not show."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    """Orders of locks that could deadlock: no failures."""
     interesting: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -108,7 +111,7 @@ def _explore(
             result.executions += tally.executions
             result.limited += tally.limited
             result.unordered += tally.unordered
-            for found in tally.found:
+            for found in (*tally.found, *tally.warnings):
                 _note(world, found, settings, result, known)
             if tally.found:
                 return
@@ -150,7 +153,13 @@ def _note(
     if finding.signature in known:
         return
     known.add(finding.signature)
-    (result.findings if finding.repeated else result.unrepeated).append(finding.to_json())
+    if not finding.repeated:
+        kept = result.unrepeated
+    elif found.verdict is Verdict.LOCK_ORDER:
+        kept = result.warnings
+    else:
+        kept = result.findings
+    kept.append(finding.to_json())
 
 
 Job = tuple[int, FuzzSettings, list[dict[str, Any]], float | None, int]
@@ -197,6 +206,8 @@ class Fuzz:
     """How many rounds met a signature."""
     unrepeated: dict[str, Finding] = field(default_factory=dict)
     """What did not repeat: no accusation, and no pass."""
+    warnings: dict[str, Finding] = field(default_factory=dict)
+    """Orders of locks that could deadlock, by signature: no failures."""
     interrupted: bool = False
     corpus: int = 0
 
@@ -249,6 +260,9 @@ def fuzz(
             for value in done.unrepeated:
                 finding = Finding.from_json(value)
                 result.unrepeated.setdefault(finding.signature, finding)
+            for value in done.warnings:
+                warning = Finding.from_json(value)
+                result.warnings.setdefault(warning.signature, warning)
             if tell is not None:
                 tell(result, done)
     except KeyboardInterrupt:

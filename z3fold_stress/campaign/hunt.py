@@ -37,6 +37,8 @@ class HuntSettings:
     races: bool = True
     every_access: bool = False
     max_steps: int = MAX_STEPS
+    strict_order: bool = False
+    """Whether an order of locks that could deadlock is a failure."""
     wanted: tuple[str, ...] = ()
     """Verdicts that end it; before one of them, ``most`` others."""
     exhaustive: bool = True
@@ -61,6 +63,9 @@ class Trail:
     findings: list[dict[str, Any]] = field(default_factory=list)
     unrepeated: list[dict[str, Any]] = field(default_factory=list)
     """Findings that doing the same again did not show: no accusation, and no pass."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    """Findings that are no failure: orders of locks that could deadlock."""
+    order_given_up: int = 0
     benign: list[str] = field(default_factory=list)
     interrupted: bool = False
     setup: str = ""
@@ -84,6 +89,8 @@ class Trail:
             "by_arm": self.by_arm,
             "findings": self.findings,
             "unrepeated": self.unrepeated,
+            "warnings": self.warnings,
+            "order_given_up": self.order_given_up,
             "benign": self.benign,
             "interrupted": self.interrupted,
             "setup": self.setup,
@@ -115,6 +122,7 @@ def explore_one(
             seed=settings.seed,
             most=settings.most,
             wanted=frozenset(map(Verdict, settings.wanted)) or None,
+            strict_order=settings.strict_order,
             tell=tell,
         )
         trail = _trail(tally)
@@ -128,6 +136,10 @@ def explore_one(
             for found in tally.found:
                 finding, _ = make_finding(world, found, seed=settings.seed)
                 kept = trail.findings if finding.repeated else trail.unrepeated
+                kept.append(finding.to_json())
+            for found in tally.warnings:
+                finding, _ = make_finding(world, found, seed=settings.seed)
+                kept = trail.warnings if finding.repeated else trail.unrepeated
                 kept.append(finding.to_json())
     if trail.unrepeated and not trail.findings:
         trail.status = str(Status.INCONCLUSIVE)
@@ -154,6 +166,7 @@ def _trail(tally: Exploration) -> Trail:
         interrupted=tally.interrupted,
         promoted=tally.promoted,
         unordered=tally.unordered,
+        order_given_up=tally.order_given_up,
     )
 
 
@@ -232,6 +245,9 @@ def _go_on(
         old = next(t for t in result.trails if t.scenario == trail.scenario)
         if not old.findings:
             result.trails.remove(old)
+            trail.warnings = list(
+                {w["signature"]: w for w in old.warnings + trail.warnings}.values()
+            )
             result.trails.append(trail)
             if tell is not None:
                 tell(result, trail)

@@ -60,6 +60,7 @@ def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool
 )
 @click.option("--every-access", is_flag=True, help="Each access to shared memory may be a switch.")
 @click.option("--no-races", is_flag=True, help="Do not look for data races.")
+@options.strict_order
 @click.option(
     "--max-steps",
     type=click.IntRange(1, 2**31 - 1),
@@ -85,6 +86,7 @@ def explore(
     most: int,
     every_access: bool,
     no_races: bool,
+    strict_order: bool,
     max_steps: int,
     live: bool,
     out: Path | None,
@@ -120,6 +122,7 @@ def explore(
             races=not no_races,
             every_access=every_access,
             max_steps=max_steps,
+            strict_order=strict_order,
         )
         if not as_json:
             click.echo(f"{scenario.name}, design {settings.design}, seed {first_seed}")
@@ -191,6 +194,13 @@ def trail_lines(trail: Trail) -> list[str]:
                 f"  {arm}: about {share:.1%} done, by estimate "
                 f"{trail.by_arm[arm] * (1 / share - 1):,.0f} executions are left"
             )
+    for warning in trail.warnings:
+        lines.append(f"  warning: lock order: {warning['text']}")
+    if trail.order_given_up:
+        lines.append(
+            f"  lock order: {trail.order_given_up:,} searches for a cycle were cut: "
+            "nothing is known of those"
+        )
     if trail.limited:
         lines.append(f"  {limits_met(trail.limited, trail.unordered)}: nothing is known of them")
     lines += [f"  {line}" for line in trail.benign]
@@ -206,6 +216,7 @@ def trail_lines(trail: Trail) -> list[str]:
 @click.option("--seconds", default=60.0, show_default=True, help="For all scenarios together.")
 @click.option("--strategy", default="portfolio", show_default=True, help="See 'explore'.")
 @options.bound
+@options.strict_order
 @options.seed
 @options.jobs
 @options.out
@@ -219,6 +230,7 @@ def hunt_command(
     seconds: float,
     strategy: str,
     bound: int | None,
+    strict_order: bool,
     seed: int | None,
     jobs: int | None,
     out: Path | None,
@@ -241,6 +253,7 @@ def hunt_command(
         strategy=strategy,
         bound=bound,
         seed=options.drawn(seed),
+        strict_order=strict_order,
     )
     if not as_json:
         click.echo(
@@ -280,6 +293,8 @@ def _tell(result: Hunt, trail: Trail) -> None:
     click.echo(
         f"  {trail.scenario:<44} {found or trail.status:<24} {trail.executions:>10,} executions"
     )
+    for warning in trail.warnings:
+        click.echo(f"    warning: lock order: {warning['text']}")
 
 
 def _hunt_json(result: Hunt, saving: Saving, storing: Storing) -> dict[str, Any]:

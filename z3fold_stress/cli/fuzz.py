@@ -125,6 +125,7 @@ def _json(result: Fuzz, saving: Saving, storing: Storing) -> dict[str, object]:
         "seconds": round(result.seconds, 2),
         "interrupted": result.interrupted,
         "findings": [finding.to_json() for finding in result.findings.values()],
+        "warnings": [warning.to_json() for warning in result.warnings.values()],
         "times": result.times,
         "unrepeated": [finding.to_json() for finding in result.unrepeated.values()],
         "saved": [str(path) for path in saving.paths],
@@ -141,6 +142,8 @@ def _report(result: Fuzz, saved: list[Path]) -> None:
     )
     if result.limited:
         click.echo(f"inconclusive: {limits_met(result.limited, result.unordered)}")
+    for warning in result.warnings.values():
+        click.echo(f"  warning: lock order: {warning.text}")
     for signature, finding in result.findings.items():
         click.echo(f"  {signature}  {result.times[signature]:>3}x  {summary_line(finding)}"[:200])
     for finding in result.unrepeated.values():

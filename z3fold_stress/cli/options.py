@@ -27,6 +27,11 @@ jobs = click.option(
 defects = click.option(
     "--defect", "defects", multiple=True, help="A single defect on top (repeatable)."
 )
+strict_order = click.option(
+    "--strict-order",
+    is_flag=True,
+    help="An order of locks that could deadlock is a failure, not a warning.",
+)
 no_save = click.option("--no-save", is_flag=True, help="Save no finding.")
 json_only = click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")
 out = click.option(

@@ -22,7 +22,7 @@ def finding_report(finding: Finding, *, flip: Flip | None = None, saved: str = "
     if not finding.repeated:
         return unrepeated_text(finding, saved)
     with world_of(finding) as world:
-        evidence = gather(world, finding.schedule, finding.lead)
+        evidence = gather(world, finding.schedule, finding.lead, text=finding.text)
         return report_text(world, finding, evidence, flip=flip, saved=saved)
 
 

@@ -85,6 +85,10 @@ class Exploration:
     seed: int
     status: Status = Status.INCONCLUSIVE
     found: list[Found] = field(default_factory=list)
+    warnings: list[Found] = field(default_factory=list)
+    """Orders of locks that could deadlock where nothing did: no failure unless asked for."""
+    order_given_up: int = 0
+    """Searches for such an order that were cut: nothing is known of them."""
     executions: int = 0
     steps: int = 0
     deaths: int = 0
@@ -131,13 +135,18 @@ def explore(
     seed: int = 0,
     most: int = 1,
     wanted: frozenset[Verdict] | None = None,
+    strict_order: bool = False,
     races: bool = True,
     every_access: bool = False,
     max_steps: int = MAX_STEPS,
     tell: Callable[[Exploration], None] | None = None,
 ) -> Exploration:
-    """Explore until ``most`` distinct verdicts were found (lock-order does not count: it shows
-    itself where no execution went wrong), or one of ``wanted``; see Budget for the other ends.
+    """Explore until ``most`` distinct verdicts were found, or one of ``wanted``; see Budget for
+    the other ends.
+
+    An order of locks that could deadlock is a warning, and never counts as one of ``most``: no
+    execution went wrong.  It is found where ``strict_order`` asks for it, or the scenario expects
+    it, or it is wanted.
 
     ``tell`` is called now and then with the tally so far.  KeyboardInterrupt ends it with the
     tally, ``interrupted``.
@@ -152,6 +161,7 @@ def explore(
             seed=seed,
             most=most,
             wanted=wanted,
+            strict_order=strict_order,
             tell=tell,
         )
 
@@ -164,6 +174,7 @@ def explore_world(
     seed: int = 0,
     most: int = 1,
     wanted: frozenset[Verdict] | None = None,
+    strict_order: bool = False,
     tell: Callable[[Exploration], None] | None = None,
 ) -> Exploration:
     """As explore(), in a world that is there already."""
@@ -176,20 +187,30 @@ def explore_world(
         tally.status = Status.FOUND
         tally.found.append(Found(verdict, world.failed, Arm("setup"), 0, 0.0))
         return tally
+    counts = (
+        strict_order
+        or Verdict.LOCK_ORDER in (wanted or ())
+        or Verdict.LOCK_ORDER in world.scenario.expected(world.design)
+    )
     turns = [_Turn(arm, search=_sim.Search() if arm.exhaustive else None) for arm in arms]
     try:
         _take_turns(world, turns, tally, budget, seed, most, wanted, tell, began)
     except KeyboardInterrupt:
         tally.interrupted = True
     tally.seconds = time.monotonic() - began
+    if counts:
+        tally.found += tally.warnings
+        tally.found.sort(key=lambda found: found.execution)
+        tally.warnings = []
     _conclude(tally, turns)
     return tally
 
 
 def _over(tally: Exploration, most: int, wanted: frozenset[Verdict] | None) -> bool:
-    if wanted is not None and not wanted.isdisjoint(tally.verdicts):
+    seen = {*tally.verdicts, *(found.verdict for found in tally.warnings)}
+    if wanted is not None and not wanted.isdisjoint(seen):
         return True
-    return len(tally.verdicts - {Verdict.LOCK_ORDER}) >= most
+    return len(tally.verdicts) >= most
 
 
 def _take_turns(
@@ -274,6 +295,7 @@ def _one_turn(
     tally.unordered += totals["unordered"]
     turn.limited += totals["limited"]
     tally.promoted = totals["promoted"]
+    tally.order_given_up = totals["order_given_up"]
     tally.by_arm[arm.name] = tally.by_arm.get(arm.name, 0) + totals["executions"]
     if arm.exhaustive and not turn.done:
         tally.left[arm.name] = totals["share_done"]
@@ -294,13 +316,32 @@ def limits_met(limited: int, unordered: int) -> str:
 def _note(world: World, turn: _Turn, tally: Exploration, began: float) -> None:
     outcome = world.simulator.outcome()
     seconds = time.monotonic() - began
-    if outcome["order"] is not None and Verdict.LOCK_ORDER not in tally.verdicts:
-        edges = world.simulator.lock_edges()
-        outcome = {**outcome, "edges": edges}
-        tally.found.append(Found(Verdict.LOCK_ORDER, outcome, turn.arm, tally.executions, seconds))
     verdict = world.verdict(outcome)
     if verdict is not None and verdict not in tally.verdicts:
         tally.found.append(Found(verdict, outcome, turn.arm, tally.executions, seconds))
+    if outcome["order"] is not None and verdict is not Verdict.DEADLOCK:
+        _warn(world, outcome, turn, tally, seconds)
+
+
+def _warn(
+    world: World, outcome: dict[str, Any], turn: _Turn, tally: Exploration, seconds: float
+) -> None:
+    """The first time that locks are seen in a cycle the engine has not looked at what orders the
+    tasks: a replay does."""
+    order = outcome["order"]
+    if not order["sure"]:
+        with world.by_coroutines():
+            order = world.simulator.replay(outcome["schedule"])["order"]
+    known = [_locks(found.outcome["cycle"]) for found in tally.warnings]
+    for cycle in order["cycles"] if order else ():
+        if _locks(cycle) not in known:
+            told = {**outcome, "verdict": None, "cycle": cycle}
+            found = Found(Verdict.LOCK_ORDER, told, turn.arm, tally.executions, seconds)
+            tally.warnings.append(found)
+
+
+def _locks(cycle: list[dict[str, Any]]) -> frozenset[tuple[int, int]]:
+    return frozenset((step["held"]["class"], step["wanted"]["class"]) for step in cycle)
 
 
 def _conclude(tally: Exploration, turns: list[_Turn]) -> None:

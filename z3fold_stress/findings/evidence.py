@@ -98,16 +98,17 @@ def gather(
     schedule: Sequence[tuple[int, int, int, int]],
     lead: Sequence[Schedule] = (),
     *,
+    text: str = "",
     record: int = 2,
 ) -> Evidence:
-    """Do one execution again and explain it.  ``lead``: executions done before it, for verdicts
-    that more than one execution makes (lock-order)."""
+    """Do one execution again and explain it.  ``lead``: of a lock-order finding, the executions to
+    look for its cycle in, which is told as ``text``; without, what went wrong in this one counts.
+    """
     simulator = world.simulator
-    simulator.forget_lock_order()
     for one in (*lead, tuple(schedule)) if lead else ():
         outcome = simulator.replay(list(one), False, record)
         if outcome["order"] is not None:
-            return _lock_order(world, outcome, schedule)
+            return _lock_order(world, outcome, schedule, text)
     outcome = simulator.replay(list(schedule), False, record)
     verdict = world.verdict(outcome)
     found = outcome["verdict"] or {"where": "", "text": "", "lock": 0, "page": 0, "object": 0}
@@ -279,30 +280,45 @@ def _named_text(world: World, names: Names, outcome: dict[str, Any], evidence: E
     return " ".join(out)
 
 
-def _lock_order(
-    world: World, outcome: dict[str, Any], schedule: Sequence[tuple[int, int, int, int]]
-) -> Evidence:
+def order_text(world: World, cycle: list[dict[str, Any]]) -> str:
+    """A cycle of locks as one line."""
     names = Names(world)
-    edges = world.simulator.lock_edges()
-    cycle = _cycle(edges, outcome["order"]["edge"])
+    steps = (f"{world.actor(step['task'])} {_step(names, step)}" for step in cycle)
+    return f"{', '.join(steps)}: where they meet, each waits for ever"
+
+
+def _step(names: Names, step: dict[str, Any]) -> str:
+    held, wanted = (names.lock_class(step[which]["class"]) for which in ("held", "wanted"))
+    return f"waits for {wanted} with {held} held"
+
+
+def _lock_order(
+    world: World,
+    outcome: dict[str, Any],
+    schedule: Sequence[tuple[int, int, int, int]],
+    text: str,
+) -> Evidence:
+    """An execution may show several cycles: the one that is told as ``text``, or the first."""
+    names = Names(world)
+    cycles = {order_text(world, cycle): cycle for cycle in outcome["order"]["cycles"]}
+    text = text if text in cycles else next(iter(cycles))
     sides = []
-    for number in cycle:
-        start, end, start_pc, end_pc, _ = edges[number]
-        sites = resolve([start_pc, end_pc])
+    for step in cycles[text]:
+        sites = resolve([step["held"]["pc"], step["wanted"]["pc"]])
+        here = sites.get(step["wanted"]["pc"], ())
         sides.append(
             Access(
-                f"{names.lock_class(start)} then {names.lock_class(end)}",
-                f"{names.lock_class(end)} is waited for with {names.lock_class(start)} held",
-                str(subject_site(sites.get(end_pc, ()))),
-                _chain((*sites.get(end_pc, ()), *sites.get(start_pc, ()))),
-                (names.lock_class(start),),
+                world.actor(step["task"]),
+                _step(names, step),
+                str(subject_site(here)),
+                _chain((*here, *sites.get(step["held"]["pc"], ()))),
+                (names.lock_class(step["held"]["class"]),),
             )
         )
-    told = ", and ".join(side.what for side in sides)
     evidence = Evidence(
         verdict=Verdict.LOCK_ORDER,
         where="lock-order",
-        text=told,
+        text=text,
         hash=outcome["hash"],
         steps=outcome["steps"],
         switches=outcome["switches"],
@@ -313,25 +329,6 @@ def _lock_order(
     )
     evidence.events = _events(world.simulator.events())
     evidence.signature = lock_order_identity(
-        world, names, [edges[number][0] for number in cycle]
+        world, names, [step["held"]["class"] for step in cycles[text]]
     ).signature
     return evidence
-
-
-def _cycle(edges: list[Any], closing: int) -> list[int]:
-    """Edges of the shortest cycle that this one closes, it last."""
-    start, end = edges[closing][0], edges[closing][1]
-    if start == end:
-        return [closing]
-    paths: list[tuple[int, list[int]]] = [(end, [])]
-    seen = {end}
-    for node, path in paths:
-        for number, edge in enumerate(edges):
-            if edge[0] != node:
-                continue
-            if edge[1] == start:
-                return [*path, number, closing]
-            if edge[1] not in seen:
-                seen.add(edge[1])
-                paths.append((edge[1], [*path, number]))
-    return [closing]

@@ -21,7 +21,7 @@ from z3fold_stress._vocabulary import NO_TASK, Decision
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.explorer import Found
 from z3fold_stress.explore.world import MAX_STEPS, World
-from z3fold_stress.findings.evidence import Evidence, Schedule, gather
+from z3fold_stress.findings.evidence import Evidence, Schedule, gather, order_text
 from z3fold_stress.findings.identity import SCHEME, Identity, words
 from z3fold_stress.scenario import Scenario
 from z3fold_stress.verdicts import Verdict
@@ -44,7 +44,8 @@ class Finding:
     design: str
     schedule: Schedule
     lead: tuple[Schedule, ...] = ()
-    """Schedules of executions that come first, for verdicts that more than one makes."""
+    """Of a lock-order finding, schedules of executions that show its cycle: nothing went wrong in
+    them.  Older findings have several."""
     verdict: Verdict
     where: str
     text: str
@@ -227,10 +228,10 @@ def _from_line(line: str) -> Finding:
 
 
 def lead_of(found: Found) -> tuple[Schedule, ...]:
-    """The executions that made the edges of a lock-order cycle; none for other verdicts."""
+    """The execution that shows a lock-order cycle; none for other verdicts."""
     if found.verdict is not Verdict.LOCK_ORDER:
         return ()
-    return tuple(tuple(map(tuple, edge[4])) for edge in found.outcome["edges"])
+    return (tuple(map(tuple, found.outcome["schedule"])),)
 
 
 def make_finding(
@@ -243,7 +244,8 @@ def make_finding(
     """
     schedule = tuple(map(tuple, found.outcome["schedule"]))
     lead = lead_of(found)
-    evidence = evidence or gather(world, schedule, lead)
+    text = order_text(world, found.outcome["cycle"]) if lead else ""
+    evidence = evidence or gather(world, schedule, lead, text=text)
     how = {"seed": seed, "strategy": found.arm.name, "executions": found.execution}
     repeated = evidence.verdict is found.verdict
     if not repeated:

@@ -81,7 +81,7 @@ def replay_in(world: World, finding: Finding, *, policy: Policy = Policy.STRICT)
         )
     if world.failed is not None:
         raise FindingError(f"the set-up fails: {world.failed['verdict']['text']}")
-    evidence = gather(world, finding.schedule, finding.lead)
+    evidence = gather(world, finding.schedule, finding.lead, text=finding.text)
     result = _result(finding, evidence)
     if evidence.unused:
         warnings.append(f"{evidence.unused} interventions of the schedule never came up")

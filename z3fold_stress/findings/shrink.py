@@ -238,9 +238,9 @@ def shrink(finding: Finding, *, seconds: float = 20.0) -> Shrunk:
     with world_of(finding, scenario) as world:
         if not finding.lead:
             schedule = shrinker.schedule(world, schedule)
-        evidence = gather(world, schedule, finding.lead)
+        evidence = gather(world, schedule, finding.lead, text=finding.text)
         for _ in range(CONFIRMATIONS):
-            again = gather(world, schedule, finding.lead, record=1)
+            again = gather(world, schedule, finding.lead, text=finding.text, record=1)
             if (again.verdict, again.hash) != (evidence.verdict, evidence.hash):
                 raise RuntimeError("a shrunk schedule does not replay: the engine is at fault")
         smaller = finding_of(world, evidence, finding.lead, dict(finding.found))

@@ -104,7 +104,6 @@ def follow_finding(world: LiveWorld, finding: Finding, simulated: Replayed) -> L
 
 def _follow(world: LiveWorld, finding: Finding) -> dict[str, Any]:
     """The finding's execution; where several make it, up to the one that closes it."""
-    world.simulator.forget_lock_order()
     for schedule in (*finding.lead, finding.schedule) if finding.lead else ():
         outcome = world.follow(schedule)
         if outcome["order"] is not None:

@@ -62,6 +62,8 @@ class Record:
     """``good``, ``bad`` or ``inconclusive``."""
     findings: list[dict[str, Any]] = field(default_factory=list)
     """Of each: verdict, text, signature, replay, saved."""
+    warnings: list[str] = field(default_factory=list)
+    """Orders of locks that could deadlock, and did not."""
     degraded: list[str] = field(default_factory=list)
     unrepeated: list[str] = field(default_factory=list)
     """What was met and did not come again, each as one line with its replay."""
@@ -232,6 +234,7 @@ def _record(plan: Plan, trail: Trail) -> Record:
         seconds=round(trail.seconds, 3),
         expected=list(plan.expected),
         interrupted=trail.interrupted,
+        warnings=[f"{plan.scenario.name}: {warning['text']}" for warning in trail.warnings],
     )
     usable, there = len(os.sched_getaffinity(0)), os.cpu_count() or 0
     if usable < there:
@@ -285,5 +288,5 @@ def why_inconclusive(record: Record) -> str:
 
 def _report(finding: Finding, saved: str) -> str:
     with world_of(finding) as world:
-        evidence = gather(world, finding.schedule, finding.lead)
+        evidence = gather(world, finding.schedule, finding.lead, text=finding.text)
         return report_text(world, finding, evidence, saved=saved)

@@ -71,6 +71,8 @@ class Summary:
         for node, record in self.records:
             if record["outcome"] == "inconclusive":
                 yield f"inconclusive: {node}"
+        warnings = dict.fromkeys(what for _, record in self.records for what in record["warnings"])
+        yield from (f"warning: lock order: {what}" for what in warnings)
         yield from (f"degraded: {what}" for what in self._degraded())
 
     def _failures(self) -> Iterator[str]:
