@@ -169,6 +169,7 @@ int sim_explore(u64 executions, u64 nanoseconds)
             break;
         }
         one_execution();
+        livelock_over();
         if (sim.strategy->end)
             sim.strategy->end();
         if (unlikely(sim.ending == END_AGAIN)) {

@@ -75,6 +75,12 @@ int fiber_stacks(u32 n)
     return 0;
 }
 
+/* Where the stack of this fiber begins: it grows down from here. */
+const char *fiber_top(u32 index)
+{
+    return stacks + (u64)(index + 1) * (STACK + GUARD);
+}
+
 bool fiber_on_guard(const void *address)
 {
     u64 at = (u64)((const char *)address - stacks);

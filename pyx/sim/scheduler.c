@@ -18,8 +18,6 @@
 #include <string.h>
 
 
-enum { LIVELOCK_STEPS = 200 };           /* no operation of the subject is so long */
-
 struct sim sim;
 
 static void *main_sp;
@@ -100,21 +98,6 @@ void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 p
 void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, const char *text)
 {
     report(kind, where, page, handle, lock, 0, text);
-}
-
-/* --- the step limit --- */
-
-void sim_too_many_steps(void)
-{
-    char text[120];
-
-    u32 long_enough = sim.max_steps / 2 > LIVELOCK_STEPS ? sim.max_steps / 2 : LIVELOCK_STEPS;
-
-    if (sim.steps - sim.progress_step < long_enough)
-        sim_end(END_STEPS);             /* an operation may be long: that is no verdict */
-    snprintf(text, sizeof(text), "no operation was completed in %u steps, and all tasks go on",
-             sim.steps - sim.progress_step);
-    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->next.pc, text);
 }
 
 /* A million accesses by one task in one execution. */
@@ -245,6 +228,8 @@ void sim_point_unusual(struct sim_task *t)
         fiber_switch(&t->sp, main_sp);
     } else {
         sim_count_step(t->next.kind);
+        if (unlikely(sim.take_turns))
+            livelock_step();
         next = sim_choose(t);
         if (next != t)
             sim_go_to(t, next);

@@ -170,6 +170,7 @@ struct sim {
     /* an execution's outcome */
     u8 ending;
     bool unusual;               /* a point is more than a choice */
+    bool take_turns;            /* the step limit is met: livelock.c */
     bool alone;                 /* set-up or finish: one task, no choices */
     struct sim_verdict verdict;
     u32 order_cycles;           /* cycles of locks that were not told before: lock_order.c */
@@ -217,7 +218,9 @@ void sim_run_alone(u32 task);
 void sim_execute(void);
 void sim_point_unusual(struct sim_task *t);
 struct sim_task *sim_choose(struct sim_task *running);
-_Noreturn void sim_too_many_steps(void);
+void sim_too_many_steps(void);           /* livelock.c */
+void livelock_over(void);
+void livelock_step(void);
 void sim_nobody_can_go_on(void);        /* deadlock.c */
 bool sim_decide(u32 what, u64 pc);
 _Noreturn void sim_end(int ending);
@@ -311,6 +314,7 @@ static inline __attribute__((always_inline)) void fiber_switch(void **save, void
 void fiber_switch(void **save, void *to);
 #endif
 bool fiber_on_guard(const void *address);
+const char *fiber_top(u32 index);
 
 /* undo.c */
 void undo_reset(void);
