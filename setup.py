@@ -1,6 +1,7 @@
 """Builds the engine: what is compiled lives in pyx/, and knows nothing of the Python package."""
 
 import hashlib
+import os
 import platform
 import runpy
 from pathlib import Path
@@ -14,6 +15,13 @@ PARTS = sorted(str(p) for kind in ("*.pxi", "*.h", "*.c") for p in PYX.rglob(kin
 # What Cython and Python know of the vocabulary is written first: the package needs it too.
 GENERATED = Path("build/vocabulary")
 generate = runpy.run_path(str(PYX / "vocabulary" / "generate.py"))["generate"]
+# Z3FOLD_STRESS_ASSERT=1: the simulator checks its own invariants (sim/assert.h).
+# Z3FOLD_STRESS_UBSAN=1: and is watched for undefined behavior.
+ASSERT, UBSAN = (os.environ.get(f"Z3FOLD_STRESS_{name}") == "1" for name in ("ASSERT", "UBSAN"))
+VARIANT = [
+    *(["-DZ3F_ASSERT"] if ASSERT else []),
+    *(["-fsanitize=undefined", "-fno-sanitize-recover=undefined"] if UBSAN else []),
+]
 DEPENDS = [*PARTS, *map(str, generate(PYX, GENERATED, Path("z3fold_stress")))]
 FLAGS = [
     "-O2",
@@ -36,6 +44,7 @@ INSTRUMENTED = [
     *FLAGS,
     "-DZ3F_SIM",
     f'-DZ3F_BUILD="{BUILD}"',
+    *(["-DZ3F_ASSERT"] if ASSERT else []),
     "-fsanitize=thread",
     "--param=tsan-instrument-func-entry-exit=0",
     "-fno-omit-frame-pointer",
@@ -50,7 +59,13 @@ BESIDE = [
     "-fno-omit-frame-pointer",
     # A switch of stacks (sim.h) pushes below what the compiler knows of.
     *(["-mno-red-zone"] if platform.machine() == "x86_64" else []),
+    *VARIANT,
 ]
+# Another variant is another build of everything: what depends on this file is made anew.
+STAMP = GENERATED / "variant"
+if not STAMP.exists() or STAMP.read_text() != " ".join(VARIANT):
+    STAMP.write_text(" ".join(VARIANT))
+DEPENDS.append(str(STAMP))
 
 live = Extension(
     "z3fold_stress._live",

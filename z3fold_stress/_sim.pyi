@@ -15,6 +15,9 @@ Choice = tuple[int, int, int, int]
 BUILD: str
 """Of the sources that it was built of, 12 hex digits."""
 
+ASSERTIONS: bool
+"""Whether the simulator checks its own invariants: an assertion build."""
+
 WATCH_BYTES: int
 """Room beside an arena that processes need to check their accesses."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from z3fold_stress._live import LIMITS, Call, Counter, Refusal
+from z3fold_stress._vocabulary import GFP_ATOMIC, GFP_HIGHMEM, GFP_KERNEL
 from z3fold_stress.arena import Arena
 from z3fold_stress.errors import HandleError
 from z3fold_stress.judgement import AuditFinding
@@ -18,7 +19,6 @@ from z3fold_stress.layout import PAGE_SIZE
 __all__ = ["Handle", "Migration", "Pool", "PoolStats"]
 
 MAX_MAPS = LIMITS["maps"]
-GFP_ATOMIC, GFP_KERNEL, GFP_HIGHMEM = 0, 1, 2
 
 
 class Handle:

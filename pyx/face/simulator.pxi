@@ -10,6 +10,11 @@ cdef extern from *:
     """
     #include <sys/mman.h>
     #include <stddef.h>
+    #if defined(Z3F_ASSERT)
+    enum { Z3F_ASSERTIONS = 1 };
+    #else
+    enum { Z3F_ASSERTIONS = 0 };
+    #endif
     enum { Z3F_MOAT = 1 << 30 };
     /* The arena between two moats: an offset gone astray meets nothing of ours. fd: a file to
        share with other processes, or -1. */
@@ -33,6 +38,7 @@ cdef extern from *:
     static uint64_t z3f_module(void) { return (uint64_t)&__ehdr_start; }
     """
     const char *BUILD_ "Z3F_BUILD"
+    bint ASSERTIONS_ "Z3F_ASSERTIONS"
     char *map_arena "z3f_map_arena"(u64 size, int fd) noexcept nogil
     void unmap_arena "z3f_unmap_arena"(char *base, u64 size) noexcept nogil
     u64 module_base "z3f_module"() noexcept nogil
@@ -84,6 +90,7 @@ cdef Simulator running_simulator = None
 cdef u64 nr_worlds = 0              # simulators that this process has had
 
 BUILD = BUILD_.decode()             # of the sources, as setup.py hashes them
+ASSERTIONS = bool(ASSERTIONS_)      # whether the simulator checks itself (sim/assert.h)
 
 
 cdef void run_actor(u32 index) noexcept nogil:

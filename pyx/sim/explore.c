@@ -12,6 +12,27 @@ struct sim_totals sim_totals;
 
 static u32 context_bytes;
 
+/* The arena as far as tasks share it. */
+static u64 arena_print(void)
+{
+    u64 print = 0;
+
+    for (u64 at = 0; at < sim_shared(); at += 8)
+        print = sim_mix(print ^ *(const u64 *)(sim.base + at));
+    return print;
+}
+
+/* Whether execution n of this exploration finds the arena as the first one did: looked at less and
+ * less often. In between explorations others may have changed it. */
+static bool image_is_back(u64 n)
+{
+    static u64 first;
+
+    if (n == 0)
+        first = arena_print();
+    return (n & (n - 1)) != 0 || arena_print() == first;
+}
+
 /* The present state of the arena is what executions start from. */
 void sim_image(u32 bytes)
 {
@@ -153,6 +174,7 @@ int sim_explore(u64 executions, u64 nanoseconds)
             break;
         }
         reset();
+        ASSERT(image_is_back(n));
         if (unlikely(sim.proxies) && !remote_complete()) {
             why = STOP_PROCESS;
             break;

@@ -73,10 +73,19 @@ bool sim_can_go(const struct sim_task *t)
     }
 }
 
+static inline bool holds(const struct sim_task *t, u64 offset)
+{
+    for (u32 i = 0; i < t->nr_held; i++)
+        if (t->held[i] == offset)
+            return true;
+    return false;
+}
+
 static inline void note_held(struct sim_task *t, const struct access *a, int lock_class)
 {
     if (unlikely(t->nr_held == SIM_HELD))
         sim_end(END_STEPS);             /* a limit of this tool, and no verdict */
+    ASSERT(a->kind == POINT_READ_LOCK || !holds(t, a->offset));
     t->held[t->nr_held] = (u32)a->offset;
     t->held_class[t->nr_held] = (u8)lock_class;
     t->held_kind[t->nr_held] = a->kind;
@@ -100,14 +109,6 @@ static inline void note_let_go(struct sim_task *t, u64 offset)
         }
         return;
     }
-}
-
-static inline bool holds(const struct sim_task *t, u64 offset)
-{
-    for (u32 i = 0; i < t->nr_held; i++)
-        if (t->held[i] == offset)
-            return true;
-    return false;
 }
 
 /* Of a lock that the task holds already no other lock can be the reason: it waits for itself. */

@@ -82,7 +82,8 @@ void races_begin(void)
             highest = clock_of(i)[i];
     if (highest > CLOCK_MASK - (1u << 21)) {
         memset(cells, 0, granules * sizeof(struct cell));
-        memset(sub, 0, nr_sub * sizeof(struct cell));
+        if (sub)
+            memset(sub, 0, nr_sub * sizeof(struct cell));
         highest = 1;
     }
     for (u32 i = 0; i < nr; i++) {

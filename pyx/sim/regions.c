@@ -78,6 +78,7 @@ void regions_change(const struct access *a)
 
     if (!r)
         return;
+    ASSERT((a->offset - r->start) % r->unit == 0);
     change(&dead[number][(a->offset - r->start) / r->unit], dies);
     if (r->unit >= PAGE_SIZE)
         for (u64 p = a->offset; p < a->offset + r->unit; p += PAGE_SIZE)

@@ -132,6 +132,24 @@ static __attribute__((noinline)) void list_enabled(void)
     sim.list_good = !asked;
 }
 
+/* Invariants: the list has who can go on, in the order of their numbers, and each one's place in
+ * it; who is done, or dead, is never in it. */
+static bool list_is_right(void)
+{
+    u32 n = 0;
+
+    for (u32 i = 0; i < sim.nr_tasks; i++) {
+        bool ready = sim.ready[i] == READY_MAYBE ? sim_can_go(&sim.task[i]) : sim.ready[i];
+
+        if (ready && sim.task[i].state != TASK_WAITING)
+            return false;
+        if (sim.place[i] != (ready ? n : NOWHERE) || (ready && sim.list[n] != i))
+            return false;
+        n += ready;
+    }
+    return n == sim.nr_enabled;
+}
+
 /* No task can go on: over, or stuck, or somebody waits for work that cannot come. */
 static __attribute__((noinline, cold)) u32 nobody_enabled(u8 *list)
 {
@@ -177,6 +195,7 @@ struct sim_task *sim_choose(struct sim_task *running)
 
     if (!sim.list_good)
         list_enabled();
+    ASSERT(list_is_right());
     n = sim.nr_enabled;
     if (unlikely(n == 0))
         n = nobody_enabled(list);
@@ -186,6 +205,7 @@ struct sim_task *sim_choose(struct sim_task *running)
     at = running && sim.place[running->index] != NOWHERE ? sim.place[running->index] : -1;
     usual = default_choice(list, n, at, running);
     chosen = sim.strategy->choose ? sim.strategy->choose(list, n, at) : sim_random_below(n);
+    ASSERT(chosen < n);
     /* Written down in any case, and kept if it is not the default. */
     *room_for_one() = (struct sim_choice){ running ? running->accesses : 0,
                                            running ? (u16)running->index : 0xffff, 0,
@@ -282,6 +302,7 @@ bool sim_decide(u32 what, u64 pc)
 
     if (sim.alone || !sim.fault_left[what] || !sim.strategy->decide(what))
         return false;
+    ASSERT(what < NR_FAULTS && sim.running->state == TASK_WAITING);
     sim.fault_left[what]--;
     take(t->index, t->accesses, (u8)(what + 1), 0);
     if (sim.recording)
@@ -439,6 +460,12 @@ static int catch_crashes(void)
 }
 
 /* --- the world's beginning and end --- */
+
+/* Bytes from the arena's base that tasks share. */
+u64 sim_shared(void)
+{
+    return full_window;
+}
 
 int sim_start(void *arena, u64 arena_size, u64 window)
 {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "assert.h"
 #include "../vocabulary/execution.h"
 #include "../vocabulary/fault.h"
 #include "../vocabulary/lock.h"
@@ -214,6 +215,7 @@ extern struct sim sim;
 /* scheduler.c */
 int sim_start(void *arena, u64 arena_size, u64 window);
 void sim_stop(void);
+u64 sim_shared(void);
 void sim_run_alone(u32 task);
 void sim_execute(void);
 void sim_point_unusual(struct sim_task *t);
@@ -328,6 +330,7 @@ void undo_grow(void);
 static inline void undo_word(u64 offset, u32 size)
 {
     /* A naturally aligned access never crosses an 8-byte word: log that word. */
+    ASSERT(offset + size <= sim.arena_size && undo_next <= undo_end);
     if (unlikely(undo_next == undo_end))
         undo_grow();
     undo_next->offset = offset & ~7ull;

@@ -131,6 +131,8 @@ static u32 choose(const u8 *enabled, u32 n, int running)
             push_option(enabled[(usual + i) % n]);
         node->n = (u8)(tree->nr_options - node->first);
     }
+    ASSERT(node->at < node->n && node->first + node->n <= tree->nr_options);
+    ASSERT(depth <= tree->nr_nodes);
     share /= node->n;
     if (sim.delay_bound >= 0)
         delays += node->at;
@@ -161,6 +163,7 @@ static bool decide(u32 what)
 static void end(void)
 {
     tree->done += share;
+    ASSERT(tree->done < 1 + 1e-6);
     sim.share_done = tree->done;
 }
 

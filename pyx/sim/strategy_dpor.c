@@ -102,6 +102,8 @@ static bool begin(void)
             return false;
         }
         last = &search->nodes[search->nr_nodes - 1];
+        ASSERT(!(last->done & ~last->backtrack) && last->first_event <= search->nr_events);
+        ASSERT(!last->enabled || (last->enabled & ONE(last->task)));
         search->nr_events = last->first_event;
         search->analysed = last->first_event;
         if (!last->enabled && last->first_event)

@@ -54,6 +54,7 @@ void undo_back_to(u64 used)
 {
     struct undo *u = undo_next;
 
+    ASSERT(used <= undo_used());
     while (u > undo_start + used) {
         u--;
         if (unlikely(u->offset & BLOCK)) {
@@ -61,8 +62,10 @@ void undo_back_to(u64 used)
             u64 start = u->offset & ~(u64)BLOCK;
 
             u -= (bytes + 15) / sizeof(struct undo);
+            ASSERT(u >= undo_start + used && start + bytes <= sim.arena_size);
             memcpy(sim.base + start, u, bytes);
         } else {
+            ASSERT(u->offset % 8 == 0 && u->offset + 8 <= sim.arena_size);
             *(u64 *)(sim.base + u->offset) = u->old;
         }
     }

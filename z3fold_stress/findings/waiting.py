@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from z3fold_stress._vocabulary import OWNER_MASK
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings.points import POINT_NAMES
 
 __all__ = ["Wait", "cycles", "stuck", "waits_of"]
 
 LOCKS = frozenset(("lock", "read_lock", "write_lock", "wait until free"))
-OWNER_MASK = 0x3FF
 WAITING = 1
 
 
