@@ -29,7 +29,7 @@ VALUES = re.compile(r"\b0x(6b6b6b6b\w*|5b5b5b5b\w*|3ff)\b", re.I)
 
 
 def test_nobody_gives_a_number_to_a_name_of_the_vocabulary() -> None:
-    given = re.compile(r"\b([A-Z][A-Z0-9_]+)\s*=\s*(?:0x)?\d")
+    given = re.compile(r"\b([A-Z][A-Z0-9_]+)\s*=\s*(?:0x)?\d+\b(?!\.|\s*<<)")
     again = [
         f"{path.relative_to(TOP)}: {match[0]}"
         for path in OURS
