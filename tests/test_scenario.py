@@ -573,6 +573,10 @@ BYTES: list[tuple[Op, tuple[int, ...]]] = [
     (op.read("a"), (Code.CODE_READ, 0, 0, 0, 0, 0, 0, 0)),
     (op.reclaim(3, pool=1), (Code.CODE_RECLAIM, 0, 0, 0, 1, 3, 0, 0)),
     (op.compact_work(1), (Code.CODE_COMPACT_WORK, 0, 0, 0, 1, 0, 0, 0)),
+    *(
+        (getattr(op, name)(1), (Code[f"CODE_{name.upper()}"], 0, 0, 0, 1, 0, 0, 0))
+        for name in ("queue_work", "cancel_work", "flush_work")
+    ),
     (op.release_work(), (Code.CODE_RELEASE_WORK, 0, 0, 0, 0, 0, 0, 0)),
     (op.drain(), (Code.CODE_DRAIN, 0, 0, 0, 0, 0, 0, 0)),
     (op.create_pool(2), (Code.CODE_CREATE_POOL, 0, 0, 0, 2, 0, 0, 0)),

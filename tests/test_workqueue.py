@@ -8,6 +8,9 @@ from puppet import puppet, until
 
 from z3fold_stress import Arena, Pool, Verdict, VerdictError
 from z3fold_stress._live import Call, fields
+from z3fold_stress.designs import resolve
+from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore
+from z3fold_stress.scenario import Op, Scenario, op
 
 WORK_ENTRY = 8  # where an item has its link
 
@@ -198,3 +201,82 @@ def test_item_that_was_overwritten() -> None:
         (judgement,) = caught.value.judgements
         assert judgement.verdict is Verdict.USE_AFTER_FREE
         assert arena.layout.pfn(judgement.page) == page
+
+
+# All orders
+
+
+def explored(actors: dict[str, list[Op]], *, faults: tuple[str, ...] = ()) -> Exploration:
+    """To the end, by all orders of what others can notice; the audit counts the items."""
+    scenario = Scenario(actors=actors, finish=[op.audit(), op.drain()], arena={"frames": 2})
+    return explore(
+        scenario,
+        resolve("sound", faults),
+        strategy="dpor",
+        budget=Budget(executions=100_000, seconds=60.0),
+        seed=1,
+    )
+
+
+@pytest.mark.parametrize(
+    "actors",
+    [
+        {"queuer": [op.queue_work()], "canceller": [op.cancel_work()]},
+        {"queuer": [op.queue_work()], "other": [op.queue_work()], "canceller": [op.cancel_work()]},
+        {"queuer": [op.queue_work()], "worker": [op.release_work()], "end": [op.cancel_work()]},
+        {"queuer": [op.queue_work()], "flusher": [op.flush_work()], "end": [op.cancel_work()]},
+        {"queuer": [op.queue_work(), op.queue_work()], "worker": [op.kworker("release")]},
+        {"queuer": [op.queue_work(), op.flush_work()], "worker": [op.kworker("release")]},
+        {"one": [op.queue_work(), op.flush_work()], "two": [op.queue_work(), op.flush_work()]},
+    ],
+    ids=lambda actors: ", ".join(str(o) for ops in actors.values() for o in ops),
+)
+def test_whatever_meets_no_promise_is_broken(actors: dict[str, list[Op]]) -> None:
+    """What was cancelled is not on the queue: neither when it was just being queued."""
+    tally = explored(actors)
+    assert not tally.found, tally.found
+    assert tally.status is Status.COMPLETE
+
+
+def test_flush_that_does_not_wait_is_found() -> None:
+    actors = {"one": [op.queue_work(), op.flush_work()], "worker": [op.kworker("release")]}
+    (found,) = explored(actors, faults=("flush-ignores-running",)).found
+    assert found.verdict is Verdict.INVARIANT
+    assert "the flush is over" in found.outcome["verdict"]["text"]
+
+
+def change_queue(pool: Pool, name: str, **by: int) -> None:
+    at = field_of(pool, name)
+    fields_now = pool.arena.layout.read("workqueue", at)
+    pool.arena.layout.poke("workqueue", at, **{k: fields_now[k] + n for k, n in by.items()})
+
+
+def judged(arena: Arena, call: Call, pool: Pool) -> str:
+    with pytest.raises(VerdictError) as caught:
+        arena.call(call, pool.offset)
+    (judgement,) = caught.value.judgements
+    assert judgement.verdict is Verdict.INVARIANT
+    return judgement.text
+
+
+def test_an_item_that_starts_out_of_turn() -> None:
+    with Arena(frames=8) as arena:
+        pool = Pool(arena)
+        arena.call(Call.CALL_QUEUE_WORK, pool.offset)
+        change_queue(pool, "release_wq", started=1)
+        assert "starts after one that was queued later" in judged(arena, Call.CALL_RUN_WORK, pool)
+
+
+def test_an_item_of_a_queue_that_was_destroyed() -> None:
+    with Arena(frames=8) as arena:
+        pool = Pool(arena)
+        arena.call(Call.CALL_QUEUE_WORK, pool.offset)
+        change_queue(pool, "release_wq", destroyed=1)
+        assert "its queue was destroyed" in judged(arena, Call.CALL_RUN_WORK, pool)
+
+
+def test_a_flush_that_is_over_too_early() -> None:
+    with Arena(frames=8) as arena:
+        pool = Pool(arena)
+        change_queue(pool, "release_wq", queued=1)
+        assert "the flush is over" in judged(arena, Call.CALL_FLUSH, pool)

@@ -60,7 +60,8 @@ def fields():
             "lock": (at0(&wq.lock), "I"), "destroyed": (at0(&wq.destroyed), "I"),
             "next": (at0(&wq.items.next), "Q"), "running": (at0(&wq.running), "Q"),
             "running_task": (at0(&wq.running_task), "I"), "worker": (at0(&wq.worker), "I"),
-            "queued": (at0(&wq.queued), "q"),
+            "queued": (at0(&wq.queued), "q"), "finished": (at0(&wq.finished), "q"),
+            "started": (at0(&wq.started), "q"),
         }),
         "task": (sizeof(task_t), {
             "id": (at0(&t.id), "I"), "state": (at0(&t.state), "I"), "pid": (at0(&t.pid), "I"),

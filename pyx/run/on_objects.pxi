@@ -166,6 +166,21 @@ cdef void run_drain(const instruction *i) noexcept nogil:
             pass
 
 
+cdef void run_queue_work(const instruction *i) noexcept nogil:
+    if pool_is_there(i):
+        queue_work_on(current.cpu, &pool_of(i).release_wq, &pool_of(i).work)
+
+
+cdef void run_cancel_work(const instruction *i) noexcept nogil:
+    if pool_is_there(i):
+        cancel_work_sync(&pool_of(i).release_wq, &pool_of(i).work)
+
+
+cdef void run_flush_work(const instruction *i) noexcept nogil:
+    if pool_is_there(i):
+        flush_workqueue(&pool_of(i).release_wq)
+
+
 cdef void run_alloc(const instruction *i) noexcept nogil:
     if pool_is_there(i):
         alloc_named(pool_of(i), object_at(<u32>i.a), <u32>i.b,

@@ -169,7 +169,7 @@ cdef bint cancel_work_sync(workqueue_t *wq, work_struct *work) noexcept nogil:
     queueing it has marked it, and not linked it yet: that is waited for as well."""
     cdef bint was_pending = False
     cdef u32 spins = 0
-    cdef u64 unlinked = offset_of(&work.entry)
+    cdef i64 queued
     might_sleep("cancel_work_sync")
     spin_lock(&wq.lock, LC_WORKQUEUE)
     while work_pending(work) or (wq.running == offset_of(work) and wq.running_task != me):
@@ -179,9 +179,10 @@ cdef bint cancel_work_sync(workqueue_t *wq, work_struct *work) noexcept nogil:
             fetch_and64(&work.data, ~<u64>WORK_PENDING)
             wq.finished += 1
             continue
+        queued = wq.queued
         spin_unlock(&wq.lock)
         if work_pending(work):
-            relax_until_changed(&spins, &work.entry.next, unlinked)
+            relax_until_changed(&spins, <u64 *>&wq.queued, <u64>queued)
         else:
             relax_until_changed(&spins, &wq.running, offset_of(work))
         spin_lock(&wq.lock, LC_WORKQUEUE)

@@ -31,6 +31,9 @@ enum code {
     CODE_COMPACT_WORK,
     CODE_RELEASE_WORK,
     CODE_DRAIN,
+    CODE_QUEUE_WORK,            /* the release work, by itself */
+    CODE_CANCEL_WORK,
+    CODE_FLUSH_WORK,
     CODE_CREATE_POOL,           /* a: whether it evicts */
     CODE_DESTROY_POOL,
     CODE_FREE_ALL,

@@ -91,6 +91,21 @@ def drain(pool: int = 0) -> Op:
     return Op("drain", (pool,))
 
 
+def queue_work(pool: int = 0) -> Op:
+    """Queue the release work, also when nothing is to be released; nothing while it is pending."""
+    return Op("queue_work", (pool,))
+
+
+def cancel_work(pool: int = 0) -> Op:
+    """Take the release work off its queue, and wait while it runs."""
+    return Op("cancel_work", (pool,))
+
+
+def flush_work(pool: int = 0) -> Op:
+    """Wait until the release queue is empty, and nothing of it runs."""
+    return Op("flush_work", (pool,))
+
+
 def create_pool(pool: int, evicts: bool = False) -> Op:
     """Create a pool; ``evicts``: its reclaim may evict objects to swap."""
     return Op("create_pool", (pool, evicts))
