@@ -166,10 +166,11 @@ static __attribute__((noinline, cold)) u32 nobody_enabled(u8 *list)
         else if (!t->daemon && waiter < 0)
             waiter = (int)i;
     }
-    if (stuck)
-        sim_nobody_can_go_on();
-    if (waiter < 0)
+    if (waiter < 0) {
+        if (stuck)
+            sim_nobody_can_go_on();
         sim_end(END_DONE);
+    }
     sim.task[waiter].woken = 1;         /* no work comes any more */
     list[0] = (u8)waiter;
     return 1;
