@@ -383,7 +383,7 @@ def test_fuzz_is_the_same_whoever_is_ready_first(monkeypatch: pytest.MonkeyPatch
     design = "sound+slot-read-before-page-lock"
     forward = quick_fuzz(monkeypatch, design, 3, programs=12)
 
-    def backward(work: Any, jobs: Any, processes: int) -> Iterator[tuple[Any, Any]]:
+    def backward(work: Any, jobs: Any, processes: int, early: Any) -> Iterator[tuple[Any, Any]]:
         yield from reversed([(job, work(job)) for job in jobs])
 
     monkeypatch.setattr(fuzzing, "run_jobs", backward)
@@ -409,6 +409,22 @@ def test_fuzz_finds_a_defect(
         assert finding.scenario.name.startswith(f"fuzz-{seed}-")
         assert replay(finding).result is Result.IDENTICAL
         assert result.times[signature] >= 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_is_found_is_told_before_its_round_is_over(processes: int) -> None:
+    order: list[str] = []
+    fuzz(
+        FuzzSettings("sound+migrate-copies-live-header", 1),
+        seconds=None,
+        programs=24,
+        processes=processes,
+        tell=lambda result, done: order.append("round"),
+        tell_found=lambda finding: order.append(finding.signature),
+    )
+    *found, last = order
+    assert last == "round"
+    assert len(found) == len({*found}) > 1
 
 
 def test_fuzz_finds_nothing_in_the_correct_protocol(monkeypatch: pytest.MonkeyPatch) -> None:

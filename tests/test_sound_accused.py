@@ -164,3 +164,13 @@ def test_as_many_objects_mapped_as_there_may_be() -> None:
             setup=[*setup, op.alloc("last", 64)],
             actors={"user": [op.map(name) for name in (*names, "last")]},
         )
+
+
+def test_who_waits_for_work_that_cannot_come_goes_on() -> None:
+    """Though others wait as well: for what it will do next."""
+    assert_sound(
+        {
+            "worker": [op.compact_work(), op.store("done", 1, "release")],
+            "other": [op.wait_until("done", 1)],
+        }
+    )

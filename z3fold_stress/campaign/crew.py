@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
 
 from z3fold_stress import _live
 from z3fold_stress.errors import SettingsError
 
-__all__ = ["CrewError", "available_jobs", "run_jobs"]
+__all__ = ["CrewError", "available_jobs", "run_jobs", "tell_early"]
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -32,28 +33,53 @@ def available_jobs() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _start(parent: int) -> None:
+GLANCE = 0.25
+"""Seconds between two looks at what jobs tell before they are done."""
+
+_early: Callable[[Any], object] = bool
+"""Where tell_early() goes; at first, nowhere."""
+
+
+def tell_early(value: Any) -> None:
+    """Within a job: tell something before the job is done."""
+    _early(value)
+
+
+def _start(parent: int, tell: Callable[[Any], object]) -> None:
+    global _early
+    _early = tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not _live.die_with_parent(parent):
         os._exit(1)
 
 
 def run_jobs(
-    work: Callable[[Job], Answer], jobs: Iterable[Job], processes: int
+    work: Callable[[Job], Answer],
+    jobs: Iterable[Job],
+    processes: int,
+    early: Callable[[Any], object] = bool,
 ) -> Iterator[tuple[Job, Answer]]:
     """Do each job in a process of the crew; pairs come in the order in which they are ready.
 
-    ``work`` must be importable.  With one process it is done here.  Raises CrewError when a
+    ``work`` must be importable.  With one process it is done here.  ``early`` is called here with
+    what jobs say by tell_early(), soon, and before the job's answer comes.  Raises CrewError when a
     worker dies; leaving the loop early (or KeyboardInterrupt) ends all workers at once.
     """
     if processes < 1:
         raise SettingsError(f"{processes} processes can do nothing: it must be at least 1")
     if processes == 1:
-        for job in jobs:
-            yield job, work(job)
+        global _early
+        _early = early
+        try:
+            for job in jobs:
+                yield job, work(job)
+        finally:
+            _early = bool
         return
+    context = get_context("spawn")
+    told: SimpleQueue[Any] = context.SimpleQueue()
     executor = ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_start, initargs=(os.getpid(),)
+        processes, mp_context=context, initializer=_start, initargs=(os.getpid(), told.put)
     )
     waiting: dict[Future[Answer], Job] = {}
     todo = iter(jobs)
@@ -62,9 +88,9 @@ def run_jobs(
             waiting[executor.submit(work, job)] = job
             if len(waiting) < processes + 1:
                 continue
-            yield from _ready(waiting)
+            yield from _ready(waiting, told, early)
         while waiting:
-            yield from _ready(waiting)
+            yield from _ready(waiting, told, early)
         executor.shutdown()
     except BrokenProcessPool:
         raise CrewError(
@@ -73,10 +99,17 @@ def run_jobs(
         ) from None
     finally:
         _end(executor)
+        told.close()
 
 
-def _ready(waiting: dict[Future[Any], Any]) -> Iterator[tuple[Any, Any]]:
-    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+def _ready(
+    waiting: dict[Future[Any], Any], told: SimpleQueue[Any], early: Callable[[Any], object]
+) -> Iterator[tuple[Any, Any]]:
+    done: set[Future[Any]] = set()
+    while not done:
+        done, _ = wait(waiting, timeout=GLANCE, return_when=FIRST_COMPLETED)
+        while not told.empty():
+            early(told.get())
     for future in done:
         yield waiting.pop(future), future.result()
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from z3fold_stress import _sim
-from z3fold_stress.campaign.crew import run_jobs
+from z3fold_stress.campaign.crew import run_jobs, tell_early
 from z3fold_stress.campaign.generate import generate, mutate
 from z3fold_stress.designs import resolve
 from z3fold_stress.explore.explorer import Budget, Found, explore_world
@@ -159,6 +159,7 @@ def _note(
         kept = result.warnings
     else:
         kept = result.findings
+        tell_early(finding.to_json())
     kept.append(finding.to_json())
 
 
@@ -220,12 +221,22 @@ def fuzz(
     processes: int,
     most: int | None = None,
     tell: Callable[[Fuzz, Round], None] | None = None,
+    tell_found: Callable[[Finding], None] | None = None,
 ) -> Fuzz:
     """Until the time or the number of programs is used up, or ``most`` signatures were found."""
     began = time.monotonic()
     result = Fuzz(settings.design, settings.seed)
     corpus: dict[int, list[dict[str, Any]]] = {}
     first: dict[str, int] = {}  # the earliest round that met it: whoever is ready first
+
+    told: set[str] = set()
+
+    def early(value: dict[str, Any]) -> None:
+        """A round is not over, and found something: none waits for the rest of it."""
+        finding = Finding.from_json(value)
+        if tell_found is not None and finding.signature not in told:
+            tell_found(finding)
+        told.add(finding.signature)
 
     def jobs() -> Iterator[Job]:
         number = 0
@@ -243,7 +254,7 @@ def fuzz(
             number += 1
 
     try:
-        for _, done in run_jobs(_round, jobs(), processes):
+        for _, done in run_jobs(_round, jobs(), processes, early):
             corpus[done.number] = done.interesting
             result.programs += done.programs
             result.executions += done.executions

@@ -182,7 +182,7 @@ def _attempt(choose: random.Random, name: str) -> Scenario:
     if choose.random() < 0.4 and len(actors) < MOST_ACTORS:
         actors["releaser"] = (op.kworker("release"),)
     if seen and choose.random() < 0.3 and len(actors) < MOST_ACTORS:
-        actors["compactor of pool 1"] = (op.kworker("compact", 1),)
+        actors["compactor-1"] = (op.kworker("compact", 1),)
     if choose.random() < 0.05 and len(actors) < MOST_ACTORS - 1:
         actors |= _readers_and_writer(choose)
     cpus = {actor: 1 for actor in actors if choose.random() < 0.4}

@@ -86,6 +86,7 @@ def fuzz_command(
         processes=available_jobs() if jobs is None else jobs,
         most=most,
         tell=tell,
+        tell_found=None if as_json else _tell_found,
     )
     if not result.interrupted:
         shrink_all(result, shrinking or 60.0)
@@ -103,6 +104,10 @@ def fuzz_command(
         sys.exit(1)
     unsure = result.interrupted or result.limited or result.unrepeated
     sys.exit(4 if unsure or not result.executions else 0)
+
+
+def _tell_found(finding: Finding) -> None:
+    click.echo(f"  {finding.signature}  {summary_line(finding)}"[:200])
 
 
 def _tell(result: Fuzz, done: Round) -> None:
