@@ -275,7 +275,7 @@ def executions(machine: Machine, state: State, done: Executed) -> Iterator[tuple
     for task, after, step in ways:
         assert step is not None
         if step.verdict:
-            yield state, done
+            yield state, [*done, *([(task, step.event)] if step.event else [])]
         else:
             yield from executions(machine, after, [*done, (task, step.event)])
 

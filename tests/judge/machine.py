@@ -186,7 +186,10 @@ class Machine:
         registers = local.registers
 
         def ends(verdict: str) -> Step:
-            return Step(None, local, value, verdict=verdict)
+            """The wrong word is seen by an access: to wait for itself a task needs none."""
+            takes = not i.what.endswith("unlock")
+            event = Event(i.what, i.word, True, True, True, takes, not takes)
+            return Step(event if verdict != "deadlock" else None, local, value, verdict=verdict)
 
         if i.what in ("unlock", "write_unlock") and not mine:
             return ends("lock-misuse")

@@ -177,13 +177,15 @@ def _walk_with_clocks(machine: Machine, start: State, answer: Answer, most: int)
         for task, after, step in moves(machine, state):
             now, cells_after = clocks, cells
             if step is not None:
-                if step.verdict:
+                if step.event is None:
                     continue
                 word = step.event.word
                 clock, cell, racy = order.access(task, step.event, clocks[task], cells[word])
                 if racy:
                     answer.racy = True
                     return
+                if step.verdict:
+                    continue
                 now = (*clocks[:task], clock, *clocks[task + 1 :])
                 cells_after = (*cells[:word], cell, *cells[word + 1 :])
             following = after, now, cells_after
