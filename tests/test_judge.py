@@ -47,7 +47,7 @@ def test_what_it_does_not_know_it_says() -> None:
     with pytest.raises(NotJudged, match="alloc"):
         program_of(Scenario(actors={"a": [op.alloc("o", 64)]}))
     with pytest.raises(NotJudged, match="failures"):
-        program_of(Scenario(actors={"a": [op.store("w", 1)]}, faults={"trylock": 1}))
+        program_of(Scenario(actors={"a": [op.store("w", 1)]}, faults={"page": 1}))
     many = {name: [op.fetch_add("w", 1)] * 6 for name in "abcd"}
     with pytest.raises(TooLarge):
         ask(program_of(Scenario(actors=many)), most=100)
@@ -114,6 +114,37 @@ def test_a_deadlock_that_may_be_is_an_end() -> None:
     waits = Scenario(actors={"a": [op.wait_until("w", 1)]}, finish=[], deadlock_ok=True)
     answer = ask(program_of(waits))
     assert (answer.verdicts, answer.finals) == (set(), {(0,)})
+
+
+LOCKED = [op.lock("L"), op.unlock("L")]
+
+
+@pytest.mark.parametrize(
+    ("mortal", "other", "expected"),
+    [
+        (LOCKED, [op.store("x", 1)], {"orphaned-lock"}),
+        (LOCKED, LOCKED, {"orphaned-lock"}),
+        ([op.lock("L")], [op.store("x", 1)], {"orphaned-lock", "lock-misuse"}),
+        ([op.store("x", 1, "release")], [op.wait_until("x", 1)], {"deadlock"}),
+        ([op.store("x", 1, "release")], [op.wait_until("x", 0)], {"deadlock"}),
+        ([op.read_lock("R"), op.read_unlock("R")], [op.read_lock("R"), op.read_unlock("R")], "R"),
+        ([op.store("x", 1, "release")], [op.load("y", "r")], set()),
+    ],
+)
+def test_deaths(mortal: list[Op], other: list[Op], expected: set[str]) -> None:
+    found = verdicts(mortal, other, deaths=["a"])
+    assert found == ({"orphaned-lock"} if expected == "R" else expected)
+    assert "orphaned-lock" not in verdicts(mortal, other)
+
+
+def test_a_try_may_fail_for_no_reason_as_often_as_it_may() -> None:
+    tried = [op.trylock("L", "t"), op.when("t", [op.unlock("L")])]
+    never = [*tried, op.expect("t", "==", 1, "free, so taken")]
+    assert verdicts(never) == set()
+    assert verdicts(never, faults={"trylock": 1}) == {"invariant"}
+    twice = [*tried, op.move("s", "t"), *tried, op.add("s", "t"), op.expect("s", "!=", 0, "once")]
+    assert verdicts(twice, faults={"trylock": 1}) == set()
+    assert verdicts(twice, faults={"trylock": 2}) == {"invariant"}
 
 
 def test_the_finish_knows_everything_and_runs_last() -> None:
@@ -352,13 +383,13 @@ def by_normal_form(done: Executed) -> tuple[tuple[int, Event], ...]:
 
 @pytest.mark.parametrize("part", range(4))
 def test_every_interleaving_one_by_one_says_the_same(part: int) -> None:
-    features = FEATURES - {"setup"}
+    features = FEATURES - {"setup", "deaths", "faults"}
     compared = races = 0
     for number in range(part, 600, 4):
         program = program_of(generate(77, number, features))
         machine = Machine(program)
         locals_: list[Local] = [machine.begin(task)[0] for task in range(program.actors)]
-        start = tuple(locals_), program.initial, 0
+        start = tuple(locals_), program.initial, (0, 0)
         every = list(itertools.islice(executions(machine, start, []), 300))
         if len(every) == 300:
             continue

@@ -19,7 +19,7 @@ def count(program: Program, most: int = MOST) -> int:
     words = alone(machine, program.actors, program.initial, Answer())
     if words is None:
         return 0
-    start = tuple(machine.begin(task)[0] for task in range(program.actors)), words, program.deaths
+    start = tuple(machine.begin(task)[0] for task in range(program.actors)), words, program.budget
     numbers: dict[object, int] = {}
     nobody = (-1,) * program.actors
     seen = {nobody}

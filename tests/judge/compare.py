@@ -79,9 +79,10 @@ def questions(scenario: Scenario, answer: Answer, checks: Sequence[str]) -> Iter
     bare = without_checks(scenario, lambda message: False)
     if answer.verdicts - {"deadlock"}:
         stuck = {"deadlock"} if answer.stuck else set()
+        stuck |= {"orphaned-lock"} if answer.orphaned else set()
         yield Question("deadlocks alone", bare, False, ends | stuck)
     quiet = replace(bare, deadlock_ok=True)
-    if answer.failed or answer.stuck:
+    if answer.failed or answer.stuck or answer.orphaned:
         race = {"data-race"} if answer.racy else set()
         yield Question("races alone", quiet, True, ends | race)
     failed = {checks[number].split(": ", 1)[1] for number in answer.failed}

@@ -16,7 +16,7 @@ from z3fold_stress.scenario.value import Op
 FEATURES = frozenset(
     (
         *("atomics", "plain", "locks", "tries", "rwlocks", "waits", "sleep", "blocks", "setup"),
-        *("raw", "misuse", "handover"),
+        *("raw", "misuse", "handover", "deaths", "faults"),
     )
 )
 """What programs are made of. raw: accesses of lock words that are no lock operations; misuse:
@@ -66,7 +66,12 @@ class _Draft:
             actors=actors,
             finish=self._finish(dict.fromkeys(used)),
             words={word: value for word, value in initial.items() if value},
+            deaths=[draw.choice(list(actors))] if self._sometimes("deaths") else [],
+            faults={"trylock": 1} if self._sometimes("faults") else {},
         )
+
+    def _sometimes(self, feature: str) -> bool:
+        return feature in self.features and self.draw.random() < 0.12
 
     def _finish(self, used: Iterable[str]) -> list[Op]:
         words = [word for word in used if word in self.words]

@@ -54,8 +54,8 @@ class Local(NamedTuple):
 
     at: int
     registers: tuple[int, ...]
-    held: tuple[int, ...] = ()
-    """Words of locks, as often as they are held."""
+    held: tuple[tuple[int, bool], ...] = ()
+    """Words of locks, as often as they are held, and whether for reading."""
     atomic: int = 0
     dead: bool = False
 
@@ -98,6 +98,12 @@ class Machine:
         if key not in made:
             made[key] = self._step(task, local, value)
         return made[key]
+
+    def failing(self, task: int, local: Local, value: int) -> Step | None:
+        """The try that is the task's next step, failing though the lock is free; None: it is no
+        such step."""
+        i = self.program.tasks[task][local.at]
+        return None if i.what != "trylock" or value & OWNER else self._fails(task, local, value, i)
 
     # What concerns only the task.
 
@@ -183,6 +189,8 @@ class Machine:
     def _lock(self, task: int, local: Local, value: int, i: Instruction) -> Step | None:
         word, owner = value & LOCK, value & OWNER
         mine, held = owner == task + 1, local.held
+        mark = i.word, i.what in ("read_lock", "read_unlock")
+        holds = any(word == i.word for word, _ in held)
         registers = local.registers
 
         def ends(verdict: str) -> Step:
@@ -193,19 +201,18 @@ class Machine:
 
         if i.what in ("unlock", "write_unlock") and not mine:
             return ends("lock-misuse")
-        if i.what == "read_unlock" and (i.word not in held or word < COUNT):
+        if i.what == "read_unlock" and (not holds or word < COUNT):
             return ends("lock-misuse")
-        if (i.what == "lock" and mine) or (i.what == "write_lock" and i.word in held):
+        if (i.what == "lock" and mine) or (i.what == "write_lock" and holds):
             return ends("deadlock")
-        if i.what == "read_lock" and mine and i.word in held:
+        if i.what == "read_lock" and mine and holds:
             return ends("deadlock")
         if i.what in ("lock", "read_lock", "write_lock") and owner > len(self.program.tasks):
             return ends("corruption")
         if i.what == "trylock":
-            registers = (*registers[: i.reg], int(not owner), *registers[i.reg + 1 :])
             if owner:
-                event = Event("trylock", i.word, True, False)
-                return self._done(task, event, Local(local.at, registers, *_rest(local)), value)
+                return self._fails(task, local, value, i)
+            registers = (*registers[: i.reg], 1, *registers[i.reg + 1 :])
         elif (i.what == "write_lock" and word) or (i.what in ("lock", "read_lock") and owner):
             return None
         if i.what in ("lock", "trylock"):
@@ -222,14 +229,20 @@ class Machine:
             word = 0
         takes = not i.what.endswith("unlock")
         if takes:
-            held = tuple(sorted((*held, i.word)))
+            held = tuple(sorted((*held, mark)))
         else:
-            at = held.index(i.word) if i.word in held else len(held)
+            at = held.index(mark) if mark in held else len(held)
             held = (*held[:at], *held[at + 1 :])
         event = Event(i.what, i.word, True, True, True, takes, not takes)
         after = (value & ~LOCK) | (word & LOCK)
         return self._done(task, event, Local(local.at, registers, held, local.atomic), after)
 
+    def _fails(self, task: int, local: Local, value: int, i: Instruction) -> Step:
+        """A try that fails has only looked."""
+        registers = (*local.registers[: i.reg], 0, *local.registers[i.reg + 1 :])
+        event = Event("trylock", i.word, True, False)
+        return self._done(task, event, Local(local.at, registers, *_rest(local)), value)
 
-def _rest(local: Local) -> tuple[tuple[int, ...], int]:
+
+def _rest(local: Local) -> tuple[tuple[tuple[int, bool], ...], int]:
     return local.held, local.atomic

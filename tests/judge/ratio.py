@@ -40,7 +40,13 @@ class Ratio:
 
 def measure(scenario: Scenario, made: Ratio, most: int = 20_000) -> None:
     """Add one program, if nothing in it ends an execution early: then a class is an execution."""
-    quiet = replace(without_checks(scenario, lambda message: False), deadlock_ok=True, finish=[])
+    quiet = replace(
+        without_checks(scenario, lambda message: False),
+        deadlock_ok=True,
+        finish=[],
+        deaths=[],
+        faults={},
+    )
     program = program_of(quiet)
     try:
         if ask(program, races=False, most=most).ends:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from judge.machine import Local, Machine
+from judge.machine import COUNT, LOCK, OWNER, Local, Machine, Step
 from judge.order import Order
 from judge.program import Program
 
@@ -21,8 +21,8 @@ class TooLarge(Exception):
     """More states than are to be looked at."""
 
 
-State = tuple[tuple[Local, ...], tuple[int, ...], int]
-"""The actors, the words, and how many may still die."""
+State = tuple[tuple[Local, ...], tuple[int, ...], tuple[int, int]]
+"""The actors, the words, and how many may still die, and tries fail."""
 
 
 @dataclass(slots=True)
@@ -35,6 +35,8 @@ class Answer:
     """Checks that can fail; those of the finish run in the final states."""
     stuck: bool = False
     """Whether all that are left can come to wait."""
+    orphaned: bool = False
+    """The same, for a lock of somebody dead."""
     ends: set[str] = field(default_factory=set)
     """Verdicts that end an execution where they come up: misused locks and the like."""
     racy: bool = False
@@ -47,6 +49,7 @@ class Answer:
             self.ends
             | ({"invariant"} if self.failed else set())
             | ({"deadlock"} if self.stuck else set())
+            | ({"orphaned-lock"} if self.orphaned else set())
             | ({"data-race"} if self.racy else set())
         )
 
@@ -62,7 +65,7 @@ def ask(program: Program, *, races: bool = True, most: int = MOST) -> Answer:
         local, failed = machine.begin(task)
         answer.failed |= failed
         locals_.append(local)
-    start = tuple(locals_), words, program.deaths
+    start = tuple(locals_), words, program.budget
     _walk(machine, start, answer, most)
     if races:
         _walk_with_clocks(machine, start, answer, most)
@@ -87,25 +90,35 @@ def alone(
     return words
 
 
-def moves(machine: Machine, state: State) -> list[tuple[int, State, object]]:
-    """Each step that can come next: the task, the state then, the step (None: a death)."""
-    locals_, words, deaths = state
-    made: list[tuple[int, State, object]] = []
+def moves(machine: Machine, state: State) -> list[tuple[int, State, Step | None]]:
+    """All that can come next: the task, the state then, the step (None: it dies)."""
+    locals_, words, (deaths, failures) = state
+    made: list[tuple[int, State, Step | None]] = []
+
+    def add(task: int, local: Local, value: int | None, left: tuple[int, int], step: Step | None):
+        after = words
+        if value is not None and words:
+            after = (*words[:word], value, *words[word + 1 :])
+        made.append((task, ((*locals_[:task], local, *locals_[task + 1 :]), after, left), step))
+
     for task, local in enumerate(locals_):
-        if local.dead or machine.ended(task, local):
+        ended = machine.ended(task, local)
+        if local.dead or (ended and not local.held):
             continue
         if deaths and task in machine.program.mortal:
             dead = Local(local.at, (), local.held, dead=True)
-            made.append(
-                (task, ((*locals_[:task], dead, *locals_[task + 1 :]), words, deaths - 1), None)
-            )
+            add(task, dead, None, (deaths - 1, failures), None)
+        if ended:
+            continue
         word = machine.word_of(task, local)
-        step = machine.step(task, local, words[word] if words else 0)
+        value = words[word] if words else 0
+        step = machine.step(task, local, value)
         if step is None:
             continue
-        after = (*locals_[:task], step.local, *locals_[task + 1 :])
-        words_after = (*words[:word], step.value, *words[word + 1 :]) if words else words
-        made.append((task, (after, words_after, deaths), step))
+        add(task, step.local, step.value, (deaths, failures), step)
+        fails = machine.failing(task, local, value) if failures else None
+        if fails is not None:
+            add(task, fails.local, fails.value, (deaths, failures - 1), fails)
     return made
 
 
@@ -135,35 +148,31 @@ def _at_the_end(machine: Machine, state: State, answer: Answer) -> None:
     """Nobody has a step left."""
     locals_, words, _ = state
     program = machine.program
-    dead = {task for task, local in enumerate(locals_) if local.dead}
     left = [
         machine.word_of(task, local)
         for task, local in enumerate(locals_)
-        if task not in dead and not machine.ended(task, local)
+        if not local.dead and not machine.ended(task, local)
     ]
+    if left and program.deadlock_ok:
+        answer.finals.add(words)
+        return
     orphaned = {
         word
-        for task in dead
-        for word in locals_[task].held
-        if (owner := words[word] & 0x3FF) == task + 1 or (owner == 0 and words[word] >= 0x400)
+        for task, local in enumerate(locals_)
+        for word, reading in (local.held if local.dead else ())
+        if (words[word] & LOCK >= COUNT if reading else words[word] & OWNER == task + 1)
     }
-    if left and orphaned.intersection(left):
-        answer.ends.add("orphaned-lock")
-        if orphaned.issuperset(left):
-            return
     if left:
-        if program.deadlock_ok:
-            answer.finals.add(words)
-        else:
-            answer.stuck = True
+        answer.orphaned |= bool(orphaned.intersection(left))
+        answer.stuck |= not orphaned.issuperset(left)
         return
     if any(local.held and not local.dead for local in locals_):
         answer.ends.add("lock-misuse")  # somebody ended with a lock held
-        return
-    answer.finals.add(words)
-    after = alone(machine, program.actors + 1, words, answer)
-    if after is not None and orphaned:
+    if orphaned:
         answer.ends.add("orphaned-lock")
+    if not orphaned and not any(local.held and not local.dead for local in locals_):
+        answer.finals.add(words)
+        alone(machine, program.actors + 1, words, answer)
 
 
 def _walk_with_clocks(machine: Machine, start: State, answer: Answer, most: int) -> None:
