@@ -741,7 +741,7 @@ def test_without_the_flip_pair_all_goes_well() -> None:
     assert done.interventions[1] == 1
     assert done.flip is not None
     assert {done.flip.task, done.flip.to} == {"one", "two"}
-    assert done.flip.without == "all goes well"
+    assert done.flip.without == "there is no failure"
     (choice,) = [choice for choice in done.finding.schedule if choice[2] != 255]
     assert choice[1] == done.flip.clock
     with World(done.finding.scenario, design_of(done.finding)) as world:
@@ -751,8 +751,11 @@ def test_without_the_flip_pair_all_goes_well() -> None:
         report = report_text(
             world, done.finding, gather(world, done.finding.schedule), flip=done.flip
         )
-    assert "What decides: " in report
-    assert "Left out, all goes well." in report
+    assert str(done.flip) in report
+    assert str(done.flip) == (
+        f"Decisive switch: {done.flip.task} to {done.flip.to} at step {done.flip.clock}; "
+        "without it there is no failure."
+    )
 
 
 def test_one_preemption_of_the_mapper_decides() -> None:
@@ -763,7 +766,7 @@ def test_one_preemption_of_the_mapper_decides() -> None:
     assert done.interventions[1] == 1
     assert done.flip is not None
     assert done.flip.task == "mapper"
-    assert done.flip.without == "all goes well"
+    assert done.flip.without == "there is no failure"
 
 
 def test_lock_order_keeps_its_scenario() -> None:

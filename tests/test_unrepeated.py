@@ -37,8 +37,8 @@ Run = Callable[..., Answer]
 
 @pytest.fixture(autouse=True)
 def bent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of_nothing(world: Any, schedule: Any, lead: Any = ()) -> Evidence:
-        evidence = gather(world, schedule, lead)
+    def of_nothing(*args: Any, **how: Any) -> Evidence:
+        evidence = gather(*args, **how)
         evidence.verdict = None
         return evidence
 

@@ -180,14 +180,7 @@ def shrink_command(
             "interventions": smaller.interventions,
             "tried": smaller.tried,
             "finished": smaller.finished,
-            "flip": None
-            if smaller.flip is None
-            else {
-                "task": smaller.flip.task,
-                "clock": smaller.flip.clock,
-                "to": smaller.flip.to,
-                "without": smaller.flip.without,
-            },
+            "flip": None if smaller.flip is None else smaller.flip.to_json(),
             "finding": smaller.finding.to_json(),
             "saved": None if path is None else str(path),
             "save_failed": saving.failed or None,

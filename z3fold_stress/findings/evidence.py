@@ -139,13 +139,21 @@ def gather(
 
 
 def _events(raw: list[tuple[Any, ...]]) -> list[Event]:
-    sites = resolve(pc for event in raw for pc in (event[8], *event[9]))
+    calls = {(event[8], event[9]) for event in raw}  # few, however long a livelock is
+    sites = resolve(pc for pc, stack in calls for pc in (pc, *stack))
+    chains = {
+        (pc, stack): tuple(
+            dict.fromkeys(
+                site
+                for frame in (pc, *stack)
+                for site in sites.get(frame, ())
+                if site.file.endswith(".pxi")
+            )
+        )
+        for pc, stack in calls
+    }
     events = []
     for step, task, kind, size, at, clock, obj, value, pc, stack, held in raw:
-        chain = [*sites.get(pc, ())]
-        for frame in stack:
-            chain += [site for site in sites.get(frame, ()) if site.file.endswith(".pxi")]
-        unique = tuple(dict.fromkeys(site for site in chain if site.file.endswith(".pxi")))
         events.append(
             Event(
                 step,
@@ -157,7 +165,7 @@ def _events(raw: list[tuple[Any, ...]]) -> list[Event]:
                 clock,
                 obj,
                 value,
-                unique,
+                chains[pc, stack],
                 held,
                 obj if kind == 67 else 0,
                 pc,

@@ -224,20 +224,23 @@ class _Teller:
         return self._site_at(wait) if self.names.is_word(wait.place) else place
 
     def _loop(self) -> tuple[str, ...]:
-        """What the tasks do again and again: the steps of each that are in both of the last
-        quarters of what it did, told once.  Where a limit struck does not matter then."""
-        named, steps = self.scenario, dict[int, list[str]]()
+        """What the tasks do again and again: the steps that are in the third quarter of the
+        execution and in the last, told once.  Where a limit struck does not matter then."""
+        named = self.scenario
+        known: dict[tuple[int, int, int], str] = {}  # events of one call share their sites
+        last = max((event.step for event in self.evidence.events), default=0)
+        quarters: tuple[set[str], set[str]] = (set(), set())
         for event in self.evidence.events:
-            if event.task >= len(self.world.compiled.actors):
+            if event.step < last // 2 or event.task >= len(self.world.compiled.actors):
                 continue
             op = self._op(event.task, event.at)
             if op is None or op.name in ("repeat", "kworker") or not event.sites:
                 continue
-            steps.setdefault(event.task, []).append(self._site_of(event))
-        looping: set[str] = set()
-        for told in steps.values():
-            quarter = max(1, len(told) // 4)
-            looping |= set(told[-quarter:]) & set(told[-2 * quarter : -quarter])
+            key = (event.task, event.at, id(event.sites))
+            if key not in known:
+                known[key] = self._site_of(event)
+            quarters[event.step >= last - last // 4].add(known[key])
+        looping = quarters[0] & quarters[1] or quarters[1]
         own = any("@" not in step for step in looping)
         self.scenario = self.world.scenario.name if own else named
         return tuple(sorted(looping))

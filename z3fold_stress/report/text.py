@@ -104,10 +104,7 @@ def _who(evidence: Evidence) -> list[str]:
 def _ends(finding: Finding, flip: Flip | None, saved: str) -> list[str]:
     lines = []
     if flip is not None:
-        lines += _wrap(
-            f"What decides: {flip.task} is interrupted by {flip.to} at its step {flip.clock}. "
-            f"Left out, {flip.without}."
-        )
+        lines += _wrap(str(flip))
     stories = [name for name in finding.scenario.shows if name in DEFECTS]
     if stories:
         lines.append(f"The story: z3fold-stress defects {stories[0]}")
