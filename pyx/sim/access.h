@@ -30,10 +30,29 @@ struct access {
     u64 pc;                     /* in the subject, as an offset in the module */
 };
 
+/* For a call that is not inlined: a record whose address stays within the caller lives in registers,
+ * and one that was just written byte by byte is read again only after a stall. */
+#define COPY_OF(a) (&(struct access){ (a)->kind, (a)->order, (a)->reads, (a)->writes, (a)->atomic, \
+                                      (a)->size, (a)->offset, (a)->seen, (a)->pc })
+
+/* Member by member, for the same reason. */
+ALWAYS_INLINE void access_copy(struct access *to, const struct access *from)
+{
+    to->kind = from->kind;
+    to->order = from->order;
+    to->reads = from->reads;
+    to->writes = from->writes;
+    to->atomic = from->atomic;
+    to->size = from->size;
+    to->offset = from->offset;
+    to->seen = from->seen;
+    to->pc = from->pc;
+}
+
 /* A wait that stands for a loop which only lets others run, and then looks by an access of its
  * own: it orders nothing, races with nothing, and touches nothing. What it waits for it depends on,
  * as any read of the word. */
-static inline bool access_is_hint(const struct access *a)
+ALWAYS_INLINE bool access_is_hint(const struct access *a)
 {
     return a->kind >= POINT_FREE && a->order == ORDER_RELAXED;
 }

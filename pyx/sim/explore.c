@@ -124,7 +124,6 @@ static void judge(void)
         sim.ending = END_DONE;          /* only scratch words were written to */
         return;
     }
-    races_join_all(sim.nr_tasks + 1);
     sim.ending = END_NONE;
     sim_run_alone(sim.nr_tasks + 1);
     if (sim.ending == END_NONE && !undo_touches(sim.audited_from)) {
@@ -179,11 +178,12 @@ int sim_explore(u64 executions, u64 nanoseconds)
             why = STOP_PROCESS;
             break;
         }
-        sim.rng = sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1;
+        sim.rng = sim_random_next(sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1);
         sim.unnumbered = false;
         sim.hash = 0;
         trace_reset();
         races_begin();
+        coverage_begin();
         lock_order_begin();
         linear_begin();
         if (!sim.strategy->begin()) {

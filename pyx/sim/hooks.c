@@ -45,11 +45,11 @@ static inline __attribute__((always_inline)) bool access_memory(struct access a,
     struct sim_task *t = sim.running;
 
     if (unlikely(sim.remote))
-        return remote_access(&a, expected, failure_order);
+        return remote_access(COPY_OF(&a), expected, failure_order);
     if (unlikely((++t->accesses & 0xfffff) == 0))
         sim_runaway();
     if (unlikely(t->special))
-        special(t, &a);
+        special(t, COPY_OF(&a));
     if (is_point(&a))
         sim_point(t, &a);
     if (expected && memcmp(sim.base + a.offset, expected, a.size)) {

@@ -81,7 +81,7 @@ static inline bool holds(const struct sim_task *t, u64 offset)
     return false;
 }
 
-static inline void note_held(struct sim_task *t, const struct access *a, int lock_class)
+ALWAYS_INLINE void note_held(struct sim_task *t, const struct access *a, int lock_class)
 {
     if (unlikely(t->nr_held == SIM_HELD))
         sim_end(END_STEPS);             /* a limit of this tool, and no verdict */
@@ -112,7 +112,7 @@ static inline void note_let_go(struct sim_task *t, u64 offset)
 }
 
 /* Of a lock that the task holds already no other lock can be the reason: it waits for itself. */
-static inline void check_self(const struct sim_task *t, const struct access *a)
+ALWAYS_INLINE void check_self(const struct sim_task *t, const struct access *a)
 {
     if (a->kind == POINT_LOCK) {
         if (unlikely((word_at(a->offset) & OWNER_MASK) == t->index + 1))
@@ -196,9 +196,9 @@ static inline __attribute__((always_inline)) bool lock_access(struct access a, i
     sim_observe(t, &a);
     if ((takes && unlikely(no_lock(word)))
             || (a.kind == POINT_TRYLOCK && unlikely(word == POISON32)))
-        bad_word(&a);
+        bad_word(COPY_OF(&a));
     if (unlikely(a.order & ORDER_RELEASE && !may_let_go(t, &a)))
-        misuse(&a);
+        misuse(COPY_OF(&a));
     switch (a.kind) {
     case POINT_TRYLOCK:
         if (!a.writes)
@@ -245,7 +245,7 @@ static inline __attribute__((always_inline)) bool lock_op(int kind, u32 *lock, i
                         .offset = offset_of(lock), .pc = pc };
 
     if (unlikely(sim.remote))
-        return remote_lock(&a, lock_class, may_fail);
+        return remote_lock(COPY_OF(&a), lock_class, may_fail);
     return lock_access(a, lock_class, may_fail);
 }
 
@@ -292,13 +292,14 @@ void sim_write_unlock(u32 *lock, u64 pc)
 
 /* --- waits: one atomic read of the word, at a moment when it is as it is waited for --- */
 
-static bool wait_access(const struct access *a)
+ALWAYS_INLINE bool wait_access(const struct access *a)
 {
     struct sim_task *t = sim_step();
 
     if (unlikely(t->special & SPECIAL_MORTAL))
         sim_may_die(t);
     t->woken = 0;
+    races_announce(a);
     sim_point(t, a);
     sim_observe(t, a);
     return a->kind != POINT_WORK || has_item(a->offset);
@@ -314,7 +315,7 @@ static inline bool wait(int kind, int order, void *word, u32 size, u64 seen, u64
     struct access a = { .kind = (u8)kind, .order = (u8)order, .atomic = true, .reads = true,
                         .size = size, .offset = offset_of(word), .seen = seen, .pc = pc };
 
-    return unlikely(sim.remote) ? remote_wait(&a) : wait_access(&a);
+    return unlikely(sim.remote) ? remote_wait(COPY_OF(&a)) : wait_access(&a);
 }
 
 /* A program's own waits: what they read orders, as a loop of acquire loads does that ends. */

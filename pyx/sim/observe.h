@@ -8,6 +8,7 @@
 #define Z3F_OBSERVE_H
 
 #include "lock_order.h"
+#include "races.h"
 #include "sim.h"
 
 #define OBSERVERS(EACH) \
@@ -15,10 +16,11 @@
     EACH(regions)           /* what lives: use after free, objects left */ \
     EACH(races)             /* what orders what: data races, schedule points */ \
     EACH(order)             /* what orders tasks besides locks: lock order */ \
+    EACH(coverage)          /* how much was tried */ \
     EACH(dependence)        /* what a reduction compares */ \
     EACH(trace)             /* what a report shows */
 
-static inline void undo_observe(struct sim_task *t, const struct access *a)
+ALWAYS_INLINE void undo_observe(struct sim_task *t, const struct access *a)
 {
     (void)t;
     if (!a->writes || a->kind == POINT_BIRTH || a->kind == POINT_DEATH)
@@ -29,25 +31,25 @@ static inline void undo_observe(struct sim_task *t, const struct access *a)
         undo_range(a->offset, a->size);
 }
 
-static inline void regions_observe(struct sim_task *t, const struct access *a)
+ALWAYS_INLINE void regions_observe(struct sim_task *t, const struct access *a)
 {
     if (a->size == 0 || a->kind == POINT_POISON || access_is_hint(a))
         return;                         /* the dead are poisoned */
     if (a->kind == POINT_BIRTH || a->kind == POINT_DEATH)
-        regions_change(a);
+        regions_change(COPY_OF(a));
     else if (unlikely(life[a->offset >> PAGE_SHIFT] >= LIFE_PARTS) || unlikely(a->size > 8)
              || unlikely(t->payload))
-        regions_check(t, a);
+        regions_check(t, COPY_OF(a));
 }
 
-static inline void order_observe(struct sim_task *t, const struct access *a)
+ALWAYS_INLINE void order_observe(struct sim_task *t, const struct access *a)
 {
     if (unlikely(sim.order_on))
-        order_access(t, a);
+        order_access(t, COPY_OF(a));
 }
 
 /* Whether a try, or a compare-and-swap, did write is known only now. */
-static inline void dependence_observe(struct sim_task *t, const struct access *a)
+ALWAYS_INLINE void dependence_observe(struct sim_task *t, const struct access *a)
 {
     (void)t;
     if (unlikely(sim.doing)) {
@@ -56,11 +58,17 @@ static inline void dependence_observe(struct sim_task *t, const struct access *a
     }
 }
 
-static inline void trace_observe(struct sim_task *t, const struct access *a)
+ALWAYS_INLINE void coverage_observe(struct sim_task *t, const struct access *a)
+{
+    if (unlikely(sim.coverage_on))
+        coverage_access(t, COPY_OF(a));
+}
+
+ALWAYS_INLINE void trace_observe(struct sim_task *t, const struct access *a)
 {
     (void)t;
     if (unlikely(sim.recording > 1))
-        trace_access(a);
+        trace_access(COPY_OF(a));
 }
 
 static inline __attribute__((always_inline)) void sim_observe(struct sim_task *t,

@@ -29,7 +29,7 @@ bool profile_begin(struct profile *p, u32 least, bool *fresh)
     if (p->done >= enough(least))
         return false;
     sim.unnumbered = true;
-    sim.rng = sim_mix(sim.seed ^ sim_mix(~(u64)p->done)) | 1;
+    sim.rng = sim_random_next(sim_mix(sim.seed ^ sim_mix(~(u64)p->done)) | 1);
     p->done++;
     return true;
 }

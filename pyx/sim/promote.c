@@ -4,37 +4,57 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 8192 };
-
 u8 promoted_filter[8192];
-static u32 table[ROOM];                 /* open addressing; 0: empty */
+static u32 *table;                      /* open addressing; 0: empty */
+static u32 room, used;                  /* a power of two; at most half of it */
 
 static inline u32 slot_of(u64 pc)
 {
-    return (u32)(pc * 0x9E3779B97F4A7C15ull >> 51);
+    return (u32)(pc * 0x9E3779B97F4A7C15ull >> 32) & (room - 1);
 }
 
 bool promoted(u64 pc)
 {
-    for (u32 i = slot_of(pc); table[i]; i = (i + 1) & (ROOM - 1))
+    if (!room)
+        return false;
+    for (u32 i = slot_of(pc); table[i]; i = (i + 1) & (room - 1))
         if (table[i] == (u32)pc)
             return true;
     return false;
 }
 
-/* True when it is new. */
-bool promote(u64 pc)
+static void insert(u32 pc)
 {
     u32 i = slot_of(pc);
 
-    if (sim.every_access)               /* it is one already, and no search need begin anew */
+    while (table[i])
+        i = (i + 1) & (room - 1);
+    table[i] = pc;
+}
+
+static void grow(void)
+{
+    u32 *old = table, before = room;
+
+    room = room ? 2 * room : 1024;
+    table = calloc(room, sizeof(u32));
+    if (!table)
+        abort();
+    for (u32 i = 0; i < before; i++)
+        if (old[i])
+            insert(old[i]);
+    free(old);
+}
+
+/* True when it is new. Where each access is a point, none need be made one. */
+bool promote(u64 pc)
+{
+    if (sim.every_access || promoted(pc))
         return false;
-    for (; table[i]; i = (i + 1) & (ROOM - 1))
-        if (table[i] == (u32)pc)
-            return false;
-    if (sim.nr_promoted > ROOM / 2)
-        return false;
-    table[i] = (u32)pc;
+    if (2 * used >= room)
+        grow();
+    insert((u32)pc);
+    used++;
     promoted_filter[(pc ^ pc >> 13) & 8191] = 1;
     sim.nr_promoted++;
     return true;
@@ -42,7 +62,9 @@ bool promote(u64 pc)
 
 void promote_reset(void)
 {
-    memset(table, 0, sizeof(table));
+    free(table);
+    table = NULL;
+    room = used = 0;
     memset(promoted_filter, 0, sizeof(promoted_filter));
     sim.nr_promoted = 0;
 }

@@ -1,439 +1,707 @@
-/* FastTrack (Flanagan and Freund, PLDI 2009): happens-before races with epochs.
+/* FastTrack (Flanagan and Freund, PLDI 2009): happens-before races with epochs. The verdict is
+ * exactly that of full vector clocks for each byte, and so is what becomes a schedule point.
  *
- * A shadow cell for each aligned 8 bytes; four cells of two bytes where accesses of several
- * shapes were seen. Clocks only grow, from execution to execution: at the beginning of one all
- * that came before is known to everybody, so the shadow need not be cleared.
+ * A shadow cell for each segment of a granule: the last write, and the last read since. Clocks only
+ * grow, from execution to execution, so the shadow need not be cleared.
  *
- * Departures: atomic and plain accesses are told apart, a race needs a plain one; a conflict of
- * any kind makes both accesses schedule points from then on (promote.c); after a write the
- * reads before it are forgotten, since each was ordered before it or was reported. */
-#include "sim.h"
-static void race_acquire(u64); static void race_release(u64); static void race_atomic(u64,u32,bool,bool,bool,u64);
+ * Departures. An access that is atomic races only with one that is not, so a later access stands
+ * for an earlier one only if it is ordered after it and races with as much; where it does not, or
+ * where accesses that may be unordered are, the cell has a history: of each task, its last access of
+ * each kind. An atomic access is judged after what it acquires. Memory that is born or dies is
+ * written to as a whole, at no more cost than what was touched of it since.
+ *
+ * Accesses that conflict, and that nothing orders before the later one acquires anything, become
+ * schedule points (promote.c), whatever the verdict. The last of a task's accesses between two
+ * points stands for all of them there, so an exhaustive search that begins anew whenever there are
+ * more ends with enough: let x be an access that is no point, y another task's that conflicts and
+ * could come directly before x, the first such pair of an execution. Then y can come directly after
+ * the stretch without points that x lies in. What of that stretch y conflicts with last is, as its
+ * last access, in the cell, and is made a point; and the stretch is shorter.
+ *
+ * Memory that only operations touch which are points anyway has no cell. The first time that others
+ * touch it too, what is known of this execution is not enough: it is run again. */
+#include "races.h"
+#include "granule.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLOCK_BITS = 25, MAX_SYNC = 16384, MAX_SHARED = 4096 };
-#define CLOCK_MASK ((1u << CLOCK_BITS) - 1)
-#define SHARED 0xffffffffu
-#define ATOMIC 0x80000000u              /* in a pc */
+/* Where, and what: three bits above the program counter. */
+enum site {
+    SITE_PLAIN,
+    SITE_ATOMIC,
+    SITE_POINT,                         /* atomic, and a schedule point whatever happens */
+    SITE_HINT,                          /* the same, and races with nothing */
+    SITE_BIRTH,
+    SITE_DEATH,
+    SITE_BITS = 29,
+};
 
-struct cell { u32 w, w_pc, r, r_pc; };
+struct cell { u32 w, w_site, r, r_site; };
+#define HISTORY 0xffffffffu             /* in r: r_site is the number of a history */
 
-bool conflict_seen;
+/* What an access is to its cells. */
+struct doing {
+    u32 task, e, site, size;
+    u64 offset;
+    const u32 *now;                     /* its clock, when it has acquired */
+    const u32 *before;                  /* when it had not */
+    bool writes, told;
+};
 
-static u32 nr, stride;                  /* tasks, and words of a clock */
-static u32 *vc;                         /* of each task */
-static u32 highest;                     /* clock used so far */
-static struct cell *cells;
-static u8 *shape;                       /* of a granule: 0 untouched, else offset << 5 | size; 0xff split */
-static u32 *split_of;                   /* a granule's first sub-cell */
-static struct cell *sub;
-static u32 nr_sub, max_sub;
-static u32 *sync_of;                    /* of each 4 bytes: a clock of sync_vc, if sync_at agrees */
-static u32 *sync_vc, *sync_at, nr_sync;
-static u32 *shared_vc, *shared_pc, *shared_at, nr_shared;
+/* A page that was written to as a whole: what touched a granule since is in its cells. */
+struct whole { u32 w, site; u64 touched[8]; bool used; };
+
+u16 *granule;
+u8 *use;
 static u64 granules;
+static struct cell *low, *high;         /* of segments that begin at byte 0, and at byte 4 */
+static u32 *inner_of;                   /* the others: eight cells of `inner`, by their first byte */
+static struct cell *inner;
+static u32 nr_inner, max_inner;
+static struct whole *wholes;
 
-static inline u32 *clock_of(u32 task) { return vc + task * stride; }
-static inline u32 epoch(u32 task) { return task << CLOCK_BITS | clock_of(task)[task]; }
-static inline u32 task_of(u32 e) { return e >> CLOCK_BITS; }
-static inline bool ordered(u32 e, const u32 *c) { return (e & CLOCK_MASK) <= c[task_of(e)]; }
+/* Histories, of this execution: first_history is the number of the first. Of each kind the clock
+ * of each task's last access, and where. */
+enum { WRITE_PLAIN, WRITE_ATOMIC, READ_PLAIN, READ_ATOMIC, READ_HINT, HISTORY_KINDS };
+static u32 *histories, first_history, nr_histories, max_histories;
+
+static void *need(void *p)
+{
+    if (!p)
+        abort();
+    return p;
+}
+
+static void cells_start(void)
+{
+    low = need(calloc(granules, sizeof(struct cell)));
+    high = need(calloc(granules, sizeof(struct cell)));
+    wholes = need(calloc(granules / 512 + 1, sizeof(struct whole)));
+    first_history = 1;
+    nr_histories = 0;
+}
+
+static void cells_stop(void)
+{
+    free(low);
+    free(high);
+    free(wholes);
+    low = high = NULL;
+    wholes = NULL;
+}
 
 void races_start(u64 arena_size)
 {
-    nr = sim.nr_tasks + 2;
-    stride = (nr + 7) & ~7u;
-    granules = arena_size / 8 + 2;
     races_stop();
-    vc = calloc((u64)SIM_TASKS * stride, sizeof(u32));
-    cells = calloc(granules, sizeof(struct cell));
-    shape = calloc(granules, 1);
-    split_of = calloc(granules, sizeof(u32));
-    sync_of = calloc(2 * granules, sizeof(u32));
-    sync_vc = calloc((u64)MAX_SYNC * stride, sizeof(u32));
-    sync_at = calloc(MAX_SYNC, sizeof(u32));
-    shared_vc = calloc((u64)MAX_SHARED * stride, sizeof(u32));
-    shared_pc = calloc((u64)MAX_SHARED * stride, sizeof(u32));
-    shared_at = calloc(MAX_SHARED, sizeof(u32));
-    nr_sub = max_sub = 0;
-    highest = 1;
-    if (!vc || !cells || !shape || !split_of || !sync_of || !sync_vc || !sync_at || !shared_vc
-            || !shared_pc || !shared_at)
-        abort();
+    granules = arena_size / 8 + 2;
+    granule = need(calloc(granules, sizeof(u16)));
+    use = need(calloc(2 * granules, 1));
+    inner_of = need(calloc(granules, sizeof(u32)));
+    cells_start();
+    clocks_start(arena_size);
 }
 
 void races_stop(void)
 {
-    free(vc); free(cells); free(shape); free(split_of); free(sub); free(sync_of);
-    free(sync_vc); free(sync_at); free(shared_vc); free(shared_pc); free(shared_at);
-    vc = split_of = sync_of = sync_vc = sync_at = shared_vc = shared_pc = shared_at = NULL;
-    cells = sub = NULL;
-    shape = NULL;
+    clocks_stop();
+    cells_stop();
+    free(granule);
+    free(use);
+    free(inner_of);
+    free(inner);
+    free(histories);
+    granule = NULL;
+    use = NULL;
+    inner_of = histories = NULL;
+    inner = NULL;
+    nr_inner = max_inner = max_histories = 0;
 }
 
 void races_begin(void)
 {
-    nr_sync = nr_shared = 0;
-    conflict_seen = false;
-    for (u32 i = 0; i < nr; i++)
-        if (clock_of(i)[i] > highest)
-            highest = clock_of(i)[i];
-    if (highest > CLOCK_MASK - (1u << 21)) {
-        memset(cells, 0, granules * sizeof(struct cell));
-        if (sub)
-            memset(sub, 0, nr_sub * sizeof(struct cell));
-        highest = 1;
-    }
-    for (u32 i = 0; i < nr; i++) {
-        u32 *c = clock_of(i);
-
-        for (u32 k = 0; k < nr; k++)
-            c[k] = highest;
-        c[i] = highest + 1;
-    }
+    clocks_begin();
 }
 
-void races_join_all(u32 task)
+/* The clocks begin anew: no epoch means anything any more. */
+void races_forget(void)
 {
-    u32 *c = clock_of(task);
+    cells_stop();
+    cells_start();
+    if (nr_inner)
+        memset(inner, 0, nr_inner * sizeof(struct cell));
+}
 
-    for (u32 i = 0; i < nr; i++)
-        if (clock_of(i)[i] > c[i])
-            c[i] = clock_of(i)[i];
-    c[task]++;
+/* An execution computes its first clock. */
+void races_begun(void)
+{
+    first_history += nr_histories;
+    nr_histories = 0;
+    if (first_history > 1u << 30)
+        races_forget();
+}
+
+/* --- sites --- */
+
+static inline u32 site_kind(u32 site) { return site >> SITE_BITS; }
+static inline u64 site_pc(u32 site) { return site & ((1u << SITE_BITS) - 1); }
+
+static inline bool site_is_atomic(u32 site)
+{
+    return site_kind(site) >= SITE_ATOMIC && site_kind(site) <= SITE_HINT;
+}
+
+/* With how much it races: an access of more strength may stand for one of less. */
+static inline u32 strength(u32 site)
+{
+    return 0x220112u >> 4 * site_kind(site) & 3;
+}
+
+static inline bool site_is_point(u32 site)
+{
+    return site_kind(site) == SITE_POINT || site_kind(site) == SITE_HINT;
+}
+
+static bool make_point(u32 site)
+{
+    return !site_is_point(site) && promote(site_pc(site));
+}
+
+static u32 site_of(const struct access *a)
+{
+    u32 kind = a->kind == POINT_BIRTH ? SITE_BIRTH
+        : a->kind == POINT_DEATH ? SITE_DEATH
+        : access_is_hint(a) ? SITE_HINT
+        : a->kind >= POINT_RMW ? SITE_POINT
+        : a->atomic ? SITE_ATOMIC : SITE_PLAIN;
+
+    return kind << SITE_BITS | (u32)site_pc((u32)a->pc);
 }
 
 /* --- conflicts --- */
 
-static const char *access_name(bool write, u32 pc)
+static const char *site_name(u32 site, bool writes)
 {
-    return pc & ATOMIC ? write ? "atomic store" : "atomic load" : write ? "store" : "load";
+    switch (site_kind(site)) {
+    case SITE_BIRTH:
+        return "birth";
+    case SITE_DEATH:
+        return "death";
+    case SITE_PLAIN:
+        return writes ? "store" : "load";
+    default:
+        return writes ? "atomic store" : "atomic load";
+    }
 }
 
-static void conflict(u32 before, u32 before_pc, bool before_writes, u64 offset, u32 size,
-                     bool write, u32 pc)
+static __attribute__((noinline, cold)) void judge(struct doing *d, u32 other, u32 other_site,
+                                                  bool other_writes)
 {
-    struct sim_task *t = sim.running;
-    char text[160];
+    bool dead = site_kind(d->site) == SITE_DEATH || site_kind(other_site) == SITE_DEATH;
+    struct benign *known;
+    char text[184];
 
-    if (promote(before_pc & ~ATOMIC) | promote(pc & ~ATOMIC))
-        conflict_seen = true;
-    if ((before_pc & pc & ATOMIC) || benign(before_pc & ~ATOMIC, pc & ~ATOMIC) || !sim.races)
+    if (site_is_atomic(d->site) && site_is_atomic(other_site))
         return;
-    sim.verdict.other_pc = before_pc & ~ATOMIC;
-    sim.verdict.other_task = task_of(before);
-    sim.verdict.object = offset;
-    sim.verdict.size = size;
-    sim.verdict.writes = write;
-    sim.verdict.other_writes = before_writes;
-    snprintf(text, sizeof(text), "a %s of %u bytes at 0x%llx by task %u; nothing orders it "
-             "after the %s by task %u", access_name(write, pc), size,
-             (unsigned long long)offset, t->index + 1, access_name(before_writes, before_pc),
-             task_of(before) + 1);
-    sim_fail(V_DATA_RACE, "race", 0, 0, 0, pc & ~ATOMIC, text);
-}
-
-/* Of several accesses of one epoch only the first is kept: where it is a schedule point, so are
- * the others, for they conflict with the same. */
-static inline void as_the_first(u32 first_pc, u32 pc)
-{
-    if (unlikely(first_pc != pc) && unlikely(promoted(first_pc & ~ATOMIC))
-            && promote(pc & ~ATOMIC))
-        conflict_seen = true;
-}
-
-static inline u32 *shared_clock(struct cell *c, u64 id)
-{
-    u32 i = c->r_pc;
-
-    return i < nr_shared && shared_at[i] == (u32)id ? shared_vc + i * stride : NULL;
-}
-
-static void share_reads(struct cell *c, u64 id, u32 e, u32 pc)
-{
-    u32 i = nr_shared;
-
-    if (unlikely(i == MAX_SHARED)) {
-        c->r = e;                       /* out of room: remember the last reader only */
-        c->r_pc = pc;
+    if (strength(d->site) == 0 || strength(other_site) == 0 || ordered(other, d->now))
+        return;
+    known = benign(site_pc(other_site), site_pc(d->site));
+    if (known) {
+        known->seen += !d->told;
+        d->told = true;
         return;
     }
-    nr_shared++;
-    shared_at[i] = (u32)id;
-    memset(shared_vc + i * stride, 0, stride * sizeof(u32));
-    shared_vc[i * stride + task_of(c->r)] = c->r & CLOCK_MASK;
-    shared_pc[i * stride + task_of(c->r)] = c->r_pc;
-    shared_vc[i * stride + task_of(e)] = e & CLOCK_MASK;
-    shared_pc[i * stride + task_of(e)] = pc;
-    c->r = SHARED;
-    c->r_pc = i;
+    if (!sim.races)
+        return;
+    sim.verdict.other_pc = site_pc(other_site);
+    sim.verdict.other_task = task_of(other);
+    sim.verdict.object = d->offset;
+    sim.verdict.size = d->size;
+    sim.verdict.writes = d->writes;
+    sim.verdict.other_writes = other_writes;
+    if (site_kind(d->site) == SITE_DEATH)
+        snprintf(text, sizeof(text), "the memory at 0x%llx is freed by task %u; nothing orders "
+                 "that after the %s by task %u", (unsigned long long)d->offset, d->task + 1,
+                 site_name(other_site, other_writes), task_of(other) + 1);
+    else
+        snprintf(text, sizeof(text), "a %s of %u bytes at 0x%llx by task %u; nothing orders it "
+                 "after the %s by task %u", site_name(d->site, d->writes), d->size,
+                 (unsigned long long)d->offset, d->task + 1, site_name(other_site, other_writes),
+                 task_of(other) + 1);
+    sim_fail(dead ? V_USE_AFTER_FREE : V_DATA_RACE, "race", 0, 0, 0, site_pc(d->site), text);
 }
 
-static inline void read_cell(struct cell *c, u64 id, u32 task, u64 offset, u32 size, u32 pc)
+static __attribute__((noinline)) void conflict(struct doing *d, u32 other, u32 other_site,
+                                               bool other_writes)
 {
-    u32 *now = clock_of(task);
-    u32 e = task << CLOCK_BITS | now[task];
-    u32 *reads;
+    make_point(other_site);
+    make_point(d->site);
+    judge(d, other, other_site, other_writes);
+}
 
-    if (c->r == e) {
-        as_the_first(c->r_pc, pc);
-        if (!(pc & ATOMIC))
-            c->r_pc = pc;               /* a plain access is not hidden behind an atomic one */
+/* --- histories --- */
+
+static inline u32 *clocks_in(u32 history, u32 kind)
+{
+    return histories + ((u64)(history - first_history) * 2 * HISTORY_KINDS + kind) * clock_stride;
+}
+
+static inline u32 *sites_in(u32 history, u32 kind)
+{
+    return clocks_in(history, kind + HISTORY_KINDS);
+}
+
+static inline u32 history_kind(u32 site, bool writes)
+{
+    return writes ? WRITE_ATOMIC - (strength(site) == 2) : READ_HINT - strength(site);
+}
+
+static u32 new_history(void)
+{
+    if (nr_histories == max_histories) {
+        max_histories = max_histories ? 2 * max_histories : 64;
+        histories = need(realloc(histories, (u64)max_histories * 2 * HISTORY_KINDS * clock_stride
+                                                * sizeof(u32)));
+    }
+    memset(clocks_in(first_history + nr_histories, 0), 0,
+           (u64)HISTORY_KINDS * clock_stride * sizeof(u32));
+    return first_history + nr_histories++;
+}
+
+static inline void remember(u32 history, u32 e, u32 site, bool writes)
+{
+    u32 kind = history_kind(site, writes);
+
+    clocks_in(history, kind)[task_of(e)] = e & CLOCK_MASK;
+    sites_in(history, kind)[task_of(e)] = site;
+}
+
+/* The thin form is not enough any more. */
+static __attribute__((noinline)) void begin_history(struct cell *c)
+{
+    u32 history = new_history();
+
+    if (c->w)
+        remember(history, c->w, c->w_site, true);
+    if (c->r)
+        remember(history, c->r, c->r_site, false);
+    c->w = 0;
+    c->r = HISTORY;
+    c->r_site = history;
+}
+
+/* Of several accesses of one epoch one is kept: where it is a schedule point that it had to be
+ * made, so are the others, for they conflict with the same. */
+static inline void keep_one(u32 *kept, u32 site)
+{
+    if (likely(*kept == site))
         return;
+    if (site_is_point(*kept))
+        *kept = strength(site) < strength(*kept) ? *kept : site;
+    else if (promoted(site_pc(*kept)))
+        make_point(site);
+}
+
+static __attribute__((noinline)) void access_history(struct cell *c, struct doing *d)
+{
+    u32 history = c->r_site, kind = history_kind(d->site, d->writes);
+    u32 kinds = d->writes ? HISTORY_KINDS : READ_PLAIN;
+    bool any = false;
+
+    for (u32 k = 0; k < kinds; k++) {
+        const u32 *at = clocks_in(history, k);
+        u32 later = 0;
+
+        for (u32 i = 0; i < clock_stride; i++)
+            later |= (u32)((int)at[i] > (int)d->before[i]);
+        for (u32 i = 0; later && i < clock_tasks; i++)
+            if (at[i] > d->before[i])
+                conflict(d, i << CLOCK_BITS | at[i], sites_in(history, k)[i], k <= WRITE_ATOMIC);
+        any |= later;
     }
-    if (unlikely(sim.coverage_on) && c->w && task_of(c->w) != task)
-        coverage_pair(c->w_pc & ~ATOMIC, pc & ~ATOMIC);
-    if (unlikely(c->w && !ordered(c->w, now)))
-        conflict(c->w, c->w_pc, true, offset, size, false, pc);
-    if (unlikely(c->r == SHARED)) {
-        reads = shared_clock(c, id);
-        if (reads) {
-            if (reads[task] == now[task] && !(shared_pc[c->r_pc * stride + task] & ATOMIC)) {
-                as_the_first(shared_pc[c->r_pc * stride + task], pc);
-                return;
-            }
-            reads[task] = now[task];
-            shared_pc[c->r_pc * stride + task] = pc;
-            return;
-        }
-        c->r = 0;
-    }
-    if (c->r == 0 || ordered(c->r, now)) {
-        c->r = e;
-        c->r_pc = pc;
+    if (clocks_in(history, kind)[d->task] == (d->e & CLOCK_MASK)) {
+        keep_one(&sites_in(history, kind)[d->task], d->site);
+    } else if (kind == WRITE_PLAIN && !any) {   /* all is ordered before it */
+        *c = (struct cell){ .w = d->e, .w_site = d->site };
     } else {
-        share_reads(c, id, e, pc);
+        remember(history, d->e, d->site, d->writes);
     }
-}
-
-static inline void write_cell(struct cell *c, u64 id, u32 task, u64 offset, u32 size, u32 pc)
-{
-    u32 *now = clock_of(task);
-    u32 e = task << CLOCK_BITS | now[task];
-    u32 *reads;
-
-    if (c->w == e && c->r == 0) {
-        as_the_first(c->w_pc, pc);
-        return;
-    }
-    if (unlikely(sim.coverage_on)) {
-        if (c->w && task_of(c->w) != task)
-            coverage_pair(c->w_pc & ~ATOMIC, pc & ~ATOMIC);
-        if (c->r && c->r != SHARED && task_of(c->r) != task)
-            coverage_pair(c->r_pc & ~ATOMIC, pc & ~ATOMIC);
-    }
-    if (unlikely(c->w && !ordered(c->w, now)))
-        conflict(c->w, c->w_pc, true, offset, size, true, pc);
-    if (unlikely(c->r == SHARED)) {
-        reads = shared_clock(c, id);
-        for (u32 i = 0; reads && i < nr; i++)
-            if (reads[i] > now[i])
-                conflict(i << CLOCK_BITS | reads[i], shared_pc[c->r_pc * stride + i], false,
-                         offset, size, true, pc);
-    } else if (unlikely(c->r && !ordered(c->r, now))) {
-        conflict(c->r, c->r_pc, false, offset, size, true, pc);
-    }
-    c->w = e;
-    c->w_pc = pc;
-    c->r = 0;
 }
 
 /* --- cells --- */
 
-static void split(u64 g)
+static inline bool stands_for(const struct doing *d, u32 e, u32 site)
 {
-    u32 first = nr_sub;
-    u32 from = shape[g] >> 5, size = shape[g] & 31;
-
-    if (nr_sub + 4 > max_sub) {
-        max_sub = max_sub ? 2 * max_sub : 4096;
-        sub = realloc(sub, max_sub * sizeof(struct cell));
-        if (!sub)
-            abort();
-    }
-    nr_sub += 4;
-    for (u32 i = 0; i < 4; i++) {
-        bool covered = 2 * i + 2 > from && 2 * i < from + size;
-
-        sub[first + i] = covered ? cells[g] : (struct cell){ 0 };
-        if (sub[first + i].r == SHARED)         /* its clock is found by the granule: one reader */
-            sub[first + i].r = 0;
-    }
-    split_of[g] = first;
-    shape[g] = 0xff;
+    return (e & CLOCK_MASK) <= clock_base
+        || (ordered(e, d->now) && strength(d->site) >= strength(site));
 }
 
-static inline void access_granule(u64 g, u32 from, u32 size, bool write, u32 pc)
+static inline bool has_history(struct cell *c)
 {
-    u32 task = sim.running->index;
-    u8 form = (u8)(from << 5 | size);
-    u64 offset = g * 8 + from;
+    if (likely(c->r != HISTORY))
+        return false;
+    if (c->r_site >= first_history)
+        return true;
+    *c = (struct cell){ 0 };            /* an earlier execution's */
+    return false;
+}
 
-    if (unlikely(shape[g] != form)) {
-        if (shape[g] == 0)
-            shape[g] = form;
-        else if (shape[g] != 0xff)
-            split(g);
-    }
-    if (likely(shape[g] != 0xff)) {
-        if (write)
-            write_cell(&cells[g], g << 3, task, offset, size, pc);
-        else
-            read_cell(&cells[g], g << 3, task, offset, size, pc);
+ALWAYS_INLINE void access_cell(struct cell *c, struct doing *d, bool writes)
+{
+    if (!writes && c->r == d->e && strength(d->site) <= strength(c->r_site)) {
+        keep_one(&c->r_site, d->site);
         return;
     }
-    for (u32 i = from / 2; i < (from + size + 1) / 2; i++) {
-        struct cell *c = &sub[split_of[g] + i];
-
-        if (write)
-            write_cell(c, g << 3 | (i + 1), task, offset, size, pc);
-        else
-            read_cell(c, g << 3 | (i + 1), task, offset, size, pc);
-        c = &sub[split_of[g] + i];
+    if (writes && c->w == d->e && c->r == 0 && strength(d->site) <= strength(c->w_site)) {
+        keep_one(&c->w_site, d->site);
+        return;
+    }
+    if (unlikely(has_history(c))) {
+        access_history(c, d);
+        return;
+    }
+    if (unlikely(!ordered(c->w, d->before)))
+        conflict(d, c->w, c->w_site, true);
+    if (writes && unlikely(!ordered(c->r, d->before)))
+        conflict(d, c->r, c->r_site, false);
+    if (writes ? unlikely(!stands_for(d, c->w, c->w_site) || !stands_for(d, c->r, c->r_site))
+                  : unlikely(!stands_for(d, c->r, c->r_site))) {
+        begin_history(c);
+        remember(c->r_site, d->e, d->site, writes);
+    } else if (writes) {
+        c->w = d->e;
+        c->w_site = d->site;
+        c->r = 0;
+    } else {
+        c->r = d->e;
+        c->r_site = d->site;
     }
 }
 
-/* Whole granules that were only ever touched as a whole, and whose story is simple: what copies
- * of pages and payloads are made of. Returns where something else begins. */
-static u64 plain_granules(u64 offset, u64 end, bool write, u32 pc)
+static inline struct cell *cell_at(u64 g, u32 from)
 {
-    u32 task = sim.running->index;
-    const u32 *now = clock_of(task);
-    u32 e = task << CLOCK_BITS | now[task];
+    return from == 0 ? &low[g] : from == 4 ? &high[g] : &inner[inner_of[g] + from];
+}
+
+static void make_inner(u64 g)
+{
+    if (nr_inner + 8 > max_inner) {
+        max_inner = max_inner ? 2 * max_inner : 1024;
+        inner = need(realloc(inner, max_inner * sizeof(struct cell)));
+    }
+    if (nr_inner == 0)
+        nr_inner = 8;                   /* the first eight are nobody's */
+    inner_of[g] = nr_inner;
+    memset(inner + nr_inner, 0, 8 * sizeof(struct cell));
+    nr_inner += 8;
+}
+
+void granule_divide(u64 g, u32 wanted)
+{
+    if (!granule[g])
+        granule[g] = UNDIVIDED;
+    for (u32 at = 1; at < 8; at++) {
+        u32 start = 31 - (u32)__builtin_clz(granule[g] & ((1u << at) - 1));
+        struct cell *part;
+
+        if (!(wanted >> at & 1) || granule[g] >> at & 1)
+            continue;
+        if (at != 4 && !inner_of[g])
+            make_inner(g);
+        part = cell_at(g, at);
+        *part = *cell_at(g, start);
+        if (has_history(part)) {        /* shared by none */
+            u32 old = part->r_site;
+
+            part->r_site = new_history();
+            memcpy(clocks_in(part->r_site, 0), clocks_in(old, 0),
+                   2ull * HISTORY_KINDS * clock_stride * sizeof(u32));
+        }
+        clocks_divide(g * 8 + start, g * 8 + at);
+        granule[g] |= (u16)(1u << at);
+    }
+}
+
+ALWAYS_INLINE void access_granule(u64 g, u32 from, u32 to, struct doing *d, bool writes)
+{
+    u32 bounds = granule_with(g, from, to);
+
+    do {
+        access_cell(cell_at(g, from), d, writes);
+        from = segment_end(bounds, from);
+    } while (unlikely(from < to));
+}
+
+static __attribute__((noinline)) void access_any(u64 g, u32 from, u32 to, struct doing *d)
+{
+    access_granule(g, from, to, d, d->writes);
+}
+
+/* --- pages that were written to as a whole --- */
+
+static __attribute__((noinline)) void touch(struct whole *p, u64 g)
+{
+    p->touched[g >> 6 & 7] |= 1ull << (g & 63);
+    if (!granule[g])
+        granule[g] = UNDIVIDED;
+    for (u32 from = 0; from < 8; from = segment_end(granule[g], from))
+        *cell_at(g, from) = (struct cell){ .w = p->w, .w_site = p->site };
+}
+
+static inline void touch_page(u64 g)
+{
+    struct whole *p = &wholes[g >> 9];
+
+    if (unlikely(p->used) && !(p->touched[g >> 6 & 7] >> (g & 63) & 1))
+        touch(p, g);
+}
+
+static void write_page(u64 offset, struct doing *d)
+{
+    struct whole *p = &wholes[offset >> 12];
+
+    if (!p->used)
+        memset(p->touched, 0xff, sizeof(p->touched));
+    p->used = true;
+    if (!ordered(p->w, d->before))
+        conflict(d, p->w, p->site, true);
+    for (u32 i = 0; i < 8; i++)
+        while (p->touched[i]) {
+            u64 g = (offset >> 3) + 64 * i + (u32)__builtin_ctzll(p->touched[i]);
+
+            p->touched[i] &= p->touched[i] - 1;
+            if (!granule[g])
+                continue;
+            access_any(g, 0, 8, d);
+            if (site_kind(d->site) != SITE_PLAIN)
+                for (u32 from = 0; from < 8; from = segment_end(granule[g], from))
+                    clocks_drop(g * 8 + from);
+        }
+    p->w = d->e;
+    p->site = d->site;
+}
+
+/* --- accesses --- */
+
+/* Whole granules that were only ever touched as a whole, by accesses that all are ordered: what
+ * copies of pages and objects are made of. Returns where something else begins. */
+static u64 plain_granules(u64 offset, u64 end, struct doing *d)
+{
+    const u32 *now = d->now;
+    u32 e = d->e, site = d->site;
 
     for (; offset + 8 <= end; offset += 8) {
-        struct cell *c = &cells[offset >> 3];
+        u64 g = offset >> 3;
+        struct cell *c = &low[g];
 
-        if (unlikely(shape[offset >> 3] != 8 && shape[offset >> 3] != 0)
-                || unlikely(c->w && !ordered(c->w, now)))
+        touch_page(g);
+        if (unlikely(granule[g] != UNDIVIDED) || unlikely(c->r == HISTORY)
+                || unlikely(!ordered(c->w, now)) || unlikely(c->r && !ordered(c->r, now))
+                || unlikely((d->writes ? c->w : c->r) == e))
             return offset;
-        if (unlikely(c->r && (c->r == SHARED || !ordered(c->r, now)))
-                || unlikely((write ? c->w : c->r) == e))
-            return offset;
-        shape[offset >> 3] = 8;
-        if (write) {
+        if (d->writes) {
             c->w = e;
-            c->w_pc = pc;
+            c->w_site = site;
             c->r = 0;
         } else {
             c->r = e;
-            c->r_pc = pc;
+            c->r_site = site;
         }
     }
     return offset;
 }
 
-void race_range(u64 offset, u64 size, bool write, u64 pc)
+static void access_range(u64 offset, u64 size, struct doing *d)
 {
-    u64 end = offset + size;
+    u64 end = offset + size, next;
+    bool lives = site_kind(d->site) >= SITE_BIRTH;
 
     while (offset < end) {
-        if ((offset & 7) == 0 && end - offset >= 8 && !sim.coverage_on) {
-            u64 next = plain_granules(offset, end, write, (u32)pc);
+        u64 g = offset >> 3;
+        u32 from = offset & 7;
+        u32 to = end - g * 8 < 8 ? (u32)(end - g * 8) : 8;
 
+        if (d->writes && (offset & 4095) == 0 && end - offset >= 4096) {
+            write_page(offset, d);
+            offset += 4096;
+            continue;
+        }
+        if (from == 0 && site_kind(d->site) == SITE_PLAIN) {
+            next = (offset | 4095) + 1;     /* what follows may be a page */
+            next = plain_granules(offset, next < end ? next : end, d);
             if (next != offset) {
                 offset = next;
                 continue;
             }
         }
-        u32 from = offset & 7;
-        u32 n = end - offset < 8 - from ? (u32)(end - offset) : 8 - from;
-
-        access_granule(offset >> 3, from, n, write, (u32)pc);
-        offset += n;
+        touch_page(g);
+        access_any(g, from, to, d);
+        if (unlikely(lives))
+            for (; from < to; from = segment_end(granule[g], from))
+                clocks_drop(g * 8 + from);
+        offset = g * 8 + to;
     }
 }
 
-void race_plain(u64 offset, u32 size, bool write, u64 pc)
+static __attribute__((noinline)) bool range_used_by_others_only(const struct access *a)
 {
-    if (unlikely((offset & 7) + size > 8))
-        race_range(offset, size, write, pc);
-    else
-        access_granule(offset >> 3, offset & 7, size, write, (u32)pc);
+    const u8 *u = use + (a->offset >> 2), *end = use + ((a->offset + a->size + 3) >> 2);
+    u8 differs = 0;
+
+    for (; u < end; u++)
+        differs |= *u ^ USE_OTHERS;
+    return !differs;
 }
 
-/* --- synchronisation --- */
-
-void races_observe(struct sim_task *t, const struct access *a)
+static __attribute__((noinline)) bool range_has(const struct access *a, u8 by)
 {
-    (void)t;
-    if (a->size == 0)
-        return;
-    if (a->kind == POINT_POISON)
-        return;
-    if (a->kind >= POINT_RMW && !promoted(a->pc) && promote(a->pc))
-        sim.nr_promoted--;              /* it is a schedule point in any case */
-    if (a->kind >= POINT_LOCK && !a->writes) {
-        if (a->order & ORDER_ACQUIRE)
-            race_acquire(a->offset);
-        return;
-    }
-    if (a->atomic) {
-        race_atomic(a->offset, a->size, a->writes, a->order & ORDER_ACQUIRE, a->order & ORDER_RELEASE, a->pc);
-    } else
-        race_range(a->offset, a->size, a->writes, a->pc);
+    const u8 *u = use + (a->offset >> 2), *end = use + ((a->offset + a->size + 3) >> 2);
+    u8 all = by;
+
+    for (; u < end; u++)
+        all &= *u;
+    return all;
 }
 
-static u32 *sync_clock(u64 offset, bool make)
+/* True where others than points touch it. Where that is news to the points, or they are to the
+ * others, the execution is one of another kind than it was taken for. */
+static __attribute__((noinline)) bool touched_by(const struct access *a, u8 by)
 {
-    u32 i = sync_of[offset >> 2];
+    u64 first = a->offset >> 2, last = (a->offset + a->size - 1) >> 2;
+    bool others = false, mixed = false;
 
-    if (i < nr_sync && sync_at[i] == (u32)offset)
-        return sync_vc + i * stride;
-    if (!make || nr_sync == MAX_SYNC)
-        return NULL;
-    i = nr_sync++;
-    sync_of[offset >> 2] = i;
-    sync_at[i] = (u32)offset;
-    memset(sync_vc + i * stride, 0, stride * sizeof(u32));
-    return sync_vc + i * stride;
-}
-
-/* Clocks are below 2^25 and lie in eights: signed, eight at a time, is what SSE2 can do. */
-static inline void join(u32 *to, const u32 *from)
-{
-    for (u32 k = 0; k < stride; k += 8)
-        for (u32 i = 0; i < 8; i++)
-            to[k + i] = (int)from[k + i] > (int)to[k + i] ? from[k + i] : to[k + i];
-}
-
-static void race_acquire(u64 offset)
-{
-    u32 *s = sync_clock(offset & ~3ull, false);
-
-    if (s)
-        join(clock_of(sim.running->index), s);
-}
-
-static void race_release(u64 offset)
-{
-    u32 task = sim.running->index;
-    u32 *c = clock_of(task);
-    u32 *s = sync_clock(offset & ~3ull, true);
-
-    if (s)
-        join(s, c);                     /* joined: readers release one after the other */
-    c[task]++;
-}
-
-static void race_atomic(u64 offset, u32 size, bool write, bool acquire, bool release, u64 pc)
-{
-    race_plain(offset, size, write, pc | ATOMIC);
-    if (acquire && release) {
-        u32 task = sim.running->index;
-        u32 *c = clock_of(task);
-        u32 *s = sync_clock(offset & ~3ull, true);
-
-        if (s) {
-            join(c, s);                 /* and what it releases is then its own clock */
-            memcpy(s, c, stride * sizeof(u32));
+    if (by == USE_OTHERS && a->size > 8 && range_has(a, USE_OTHERS))
+        return true;
+    for (u64 i = first; i <= last; i++) {
+        if (!(use[i] & by)) {
+            mixed |= use[i] != 0;
+            use[i] |= by;
         }
-        c[task]++;
-    } else if (acquire) {
-        race_acquire(offset);
-    } else if (release) {
-        race_release(offset);
+        others |= use[i] & USE_OTHERS;
     }
+    if (unlikely(mixed)) {
+        sim.nr_promoted++;
+        sim_end(END_AGAIN);
+    }
+    return others;
+}
+
+void races_waits(const struct access *a)
+{
+    if (!sim.alone && a->size)
+        touched_by(a, USE_POINTS);
+}
+
+/* Whoever waits for something about this memory might see it at any moment. */
+static __attribute__((noinline)) void may_be_waited_for(const struct sim_task *t,
+                                                        const struct access *a)
+{
+    for (u32 i = 0; i < sim.nr_tasks; i++) {
+        const struct sim_task *other = &sim.task[i];
+
+        if (other != t && other->state == TASK_WAITING && other->next.kind >= POINT_LOCK
+                && accesses_overlap(a, &other->next))
+            promote(a->pc);
+    }
+}
+
+static inline bool used_by_others_only(const struct access *a)
+{
+    const u8 *u = use + (a->offset >> 2);
+
+    if (a->size > 8 || (a->offset | a->size) & (a->size - 1))
+        return range_used_by_others_only(a);
+    return a->size == 8 ? *(const u16 *)u == (USE_OTHERS | USE_OTHERS << 8) : *u == USE_OTHERS;
+}
+
+/* The rule: a plain access of what was only ever touched so, ordered after all that was before.
+ * True if it was that. */
+ALWAYS_INLINE bool plain_access_of_one(u32 task, const struct access *a)
+{
+    u64 g = a->offset >> 3;
+    u32 from = a->offset & 7, e = epoch_of(task), site = (u32)site_pc((u32)a->pc);
+    const u32 *now = clock_of(task);
+    struct cell *c;
+
+    touch_page(g);
+    if (unlikely((granule[g] >> from & ((2u << a->size) - 1)) != (1u | 1u << a->size)))
+        return false;
+    c = cell_at(g, from);
+    if (unlikely(c->r == HISTORY) || unlikely(!ordered(c->w, now)))
+        return false;
+    if (a->writes) {
+        if (unlikely(!ordered(c->r, now)) || (c->w == e && c->w_site != site))
+            return false;
+        c->w = e;
+        c->w_site = site;
+        c->r = 0;
+    } else {
+        if (unlikely(!ordered(c->r, now)) || (c->r == e && c->r_site != site))
+            return false;
+        c->r = e;
+        c->r_site = site;
+    }
+    return true;
+}
+
+static void any_access(struct sim_task *t, const struct access *a);
+
+void races_access(struct sim_task *t, const struct access *a)
+{
+    if (likely(a->kind <= POINT_STORE) && !a->atomic && a->size <= 8 && used_by_others_only(a)
+            && likely(!sim.alone)) {
+        clocks_now();
+        if (likely(plain_access_of_one(t->index, a)))
+            return;
+    }
+    any_access(t, a);
+}
+
+static __attribute__((noinline)) void any_access(struct sim_task *t, const struct access *a)
+{
+    bool point = a->kind >= POINT_RMW, hint = access_is_hint(a);
+    struct doing d = { .task = t->index, .offset = a->offset, .size = a->size,
+                       .writes = a->writes, .site = site_of(a) };
+    u32 before[SIM_TASKS + 2];
+
+    if (unlikely(sim.alone) || a->kind == POINT_POISON)
+        return;                         /* what is poisoned was written to by its death */
+    if (unlikely(a->size == 0)) {
+        if (a->kind == POINT_FENCE)
+            clocks_log(t->index, a);
+        return;
+    }
+    if (point || !used_by_others_only(a)) {
+        if (!touched_by(a, point ? USE_POINTS : USE_OTHERS)) {
+            if (!hint)
+                clocks_log(t->index, a);
+            return;
+        }
+        if (!point && a->writes)
+            may_be_waited_for(t, a);
+    }
+    clocks_now();
+    d.now = d.before = clock_of(d.task);
+    d.e = epoch_of(d.task);
+    if (a->atomic && a->reads && !hint && clocks_acquires(a)) {
+        if (a->order & ORDER_ACQUIRE) {
+            memcpy(before, d.now, clock_stride * sizeof(u32));
+            d.before = before;
+        }
+        clocks_acquire(d.task, a);
+    }
+    if (likely(a->size <= 8 - (a->offset & 7))) {
+        touch_page(a->offset >> 3);
+        if (a->writes)
+            access_granule(a->offset >> 3, a->offset & 7, (a->offset & 7) + a->size, &d, true);
+        else
+            access_granule(a->offset >> 3, a->offset & 7, (a->offset & 7) + a->size, &d, false);
+        if (unlikely(site_kind(d.site) >= SITE_BIRTH))
+            clocks_drop(a->offset);
+    } else {
+        access_range(a->offset, a->size, &d);
+    }
+    if (a->atomic && a->writes)
+        clocks_release(d.task, a);
 }

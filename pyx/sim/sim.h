@@ -25,6 +25,7 @@
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 typedef uint8_t u8;
 typedef uint16_t u16;
@@ -38,6 +39,10 @@ enum {
 };
 
 #include "access.h"
+
+/* Which stores without release of their own hand on what an earlier one released: C++20 dropped
+ * those of the same task. Read-modify-writes always do. */
+enum release_sequence { RELEASE_SEQUENCE_C11, RELEASE_SEQUENCE_C20 };
 
 enum ready { READY_NOT, READY, READY_MAYBE };   /* maybe: sim_can_go() tells */
 
@@ -144,7 +149,7 @@ struct sim {
     u64 checked;                /* the same of a real process that checks its accesses (watch.c) */
     char *base;                 /* of the arena */
     struct sim_task *running;
-    bool races;                 /* look for races */
+    bool races;                 /* a race is a verdict; what orders what is observed anyway */
     bool lifetimes;             /* an access to what was freed, or beside its object, is a verdict */
     bool every_access;          /* each access is a point */
     bool coverage_on;
@@ -188,6 +193,7 @@ struct sim {
     void *search;               /* dfs, dpor: the tree of the search; prepare() makes a new one
                                    where there is none. Its owner drops it. */
     int delay_bound;            /* dfs: delays instead of preemptions; -1: off */
+    u8 release_sequence;        /* enum release_sequence */
     bool strict;                /* a replay that cannot do what it is told ends */
     u32 unused;                 /* interventions of a replay that never came up */
     u64 restarted;              /* dfs, dpor: the execution from which the count goes */
@@ -340,13 +346,10 @@ static inline void undo_word(u64 offset, u32 size)
         undo_range(offset, size);
 }
 
-/* races.c: FastTrack */
+/* races.c (its observer is in races.h), clocks.c */
 void races_start(u64 arena_size);
 void races_stop(void);
 void races_begin(void);                         /* an execution: all before is ordered */
-void races_join_all(u32 task);
-void races_observe(struct sim_task *t, const struct access *a);
-extern bool conflict_seen;                      /* new accesses were promoted in this execution */
 
 /* promote.c: which accesses are schedule points by themselves */
 bool promoted(u64 pc);
@@ -354,12 +357,12 @@ bool promote(u64 pc);
 void promote_reset(void);
 extern u8 promoted_filter[8192];
 
-/* benign.c */
-bool benign(u64 pc_a, u64 pc_b);
+/* benign.c: races that are meant */
+struct benign { u64 pc, seen, other_pc; u32 reason; };
+struct benign *benign(u64 pc_a, u64 pc_b);
 void benign_add(u64 pc, u32 reason);
 void benign_reset(void);
-struct benign { u64 pc, seen, other_pc; u32 reason; };
-extern struct benign benigns[];
+extern struct benign *benigns;
 extern u32 nr_benign;
 
 /* regions.c: which allocations live */
@@ -403,8 +406,9 @@ void watch_payload(u64 low, u64 high);
 void watch_lives(u64 offset, bool live);
 void watch_known_race(int reason);
 
-/* coverage.c: ordered pairs of conflicting sites, and hand-offs of objects */
-void coverage_pair(u64 pc_before, u64 pc_after);
+/* coverage.c: ordered pairs of conflicting sites */
+void coverage_access(const struct sim_task *t, const struct access *a);
+void coverage_begin(void);                      /* an execution */
 void coverage_reset(void);
 u32 coverage_count(void);
 
@@ -454,7 +458,7 @@ static inline __attribute__((always_inline)) void sim_point(struct sim_task *t,
 {
     struct sim_task *next;
 
-    t->next = *a;
+    access_copy(&t->next, a);
     sim_set_ready(t->index, a->kind >= POINT_LOCK ? READY_MAYBE : READY);
     if (unlikely(sim.unusual)) {
         sim_point_unusual(t);
@@ -466,13 +470,19 @@ static inline __attribute__((always_inline)) void sim_point(struct sim_task *t,
         sim_go_to(t, next);
 }
 
+/* xorshift64* (Vigna 2016). The state is one step ahead: who wants a number does not wait for it. */
+static inline u64 sim_random_next(u64 x)
+{
+    x ^= x >> 12;
+    x ^= x << 25;
+    return x ^ x >> 27;
+}
+
 static inline u64 sim_random(void)
 {
     u64 x = sim.rng;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    sim.rng = x;
+
+    sim.rng = sim_random_next(x);
     return x * 2685821657736338717ull;
 }
 

@@ -1,0 +1,101 @@
+/* The race detector by itself, without an engine: accesses are told, verdicts come back. For
+ * tests/test_races.py, which compiles it together with the detector's sources. */
+#include "../pyx/sim/clocks.c"
+#include "../pyx/sim/races.c"
+#include "../pyx/sim/promote.c"
+#include "../pyx/sim/benign.c"
+
+#include <setjmp.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+
+struct sim sim;
+static jmp_buf left;
+
+void sim_end(int ending)
+{
+    sim.ending = (u8)ending;
+    longjmp(left, 1);
+}
+
+void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc, const char *text)
+{
+    (void)where, (void)page, (void)handle, (void)lock, (void)text;
+    sim.verdict.kind = (u32)kind;
+    sim.verdict.pc = pc;
+    sim_end(END_VERDICT);
+}
+
+/* --- for Python --- */
+
+struct told {
+    u32 task, kind, order, reads, writes, atomic, size, pc;
+    u64 offset;
+};
+
+struct answer { u32 verdict, pc, other_pc, again; };
+
+EXPORTED void driver_start(u32 tasks, u64 arena_size, u32 release_sequence)
+{
+    sim.nr_tasks = tasks;
+    sim.release_sequence = (u8)release_sequence;
+    for (u32 i = 0; i < SIM_TASKS; i++)
+        sim.task[i].index = i;
+    promote_reset();
+    races_start(arena_size);
+}
+
+EXPORTED void driver_stop(void)
+{
+    races_stop();
+    promote_reset();
+}
+
+/* One execution; where it has to be run again, again. */
+EXPORTED struct answer driver_run(const struct told *told, u32 n, u32 races)
+{
+    struct answer answer = { 0 };
+    volatile u32 again = 0;
+
+    do {
+        sim.races = races;
+        sim.ending = END_NONE;
+        sim.verdict.kind = 0;
+        races_begin();
+        if (setjmp(left) == 0)
+            for (u32 i = 0; i < n; i++) {
+                struct access a = {
+                    .kind = (u8)told[i].kind, .order = (u8)told[i].order, .reads = told[i].reads,
+                    .writes = told[i].writes, .atomic = told[i].atomic, .size = told[i].size,
+                    .offset = told[i].offset, .pc = told[i].pc,
+                };
+
+                races_announce(&a);
+                races_observe(&sim.task[told[i].task], &a);
+            }
+        again++;
+    } while (sim.ending == END_AGAIN);
+    answer.again = again - 1;
+    answer.verdict = sim.verdict.kind;
+    answer.pc = (u32)sim.verdict.pc;
+    answer.other_pc = (u32)sim.verdict.other_pc;
+    return answer;
+}
+
+EXPORTED u32 driver_promoted(u32 pc)
+{
+    return promoted(pc);
+}
+
+EXPORTED void driver_forget_promoted(void)
+{
+    promote_reset();
+}
+
+/* As after billions of accesses. */
+EXPORTED void driver_age(void)
+{
+    clocks_begin();
+    clocks_compute();
+    clock_of(0)[0] = CLOCK_MASK / 2 - 3;
+}
