@@ -790,10 +790,10 @@ def test_shrinking_without_time_is_no_failure() -> None:
 
 
 def test_race_names_both_sides() -> None:
-    finding, evidence = evidence_of("slot-read-before-page-lock", "data-race")
+    finding, evidence = evidence_of("isolate-ignores-claim", "data-race")
     assert len(evidence.sides) == 2
     first, second = evidence.sides
-    assert {first.task, second.task} == {"mapper", "engine"}
+    assert {first.task, second.task} == {"kswapd", "engine"}
     for side in evidence.sides:
         assert side.what.startswith(("load of ", "store of "))
         file, _, function = side.site.partition(" ")
@@ -811,9 +811,7 @@ def test_race_names_both_sides() -> None:
         "isolate-ignores-claim",
         "isolate-unlinks-outside-pool-lock",
         "migrate-without-work-cancel",
-        "migrated-page-still-lockable",
         "middle-mapped-one-bit",
-        "slot-read-before-page-lock",
         "stale-flag-on-wrong-page",
         "stale-reuse-stays-movable",
     ],

@@ -388,7 +388,7 @@ DIFFERENT: dict[str, tuple[Failure, Failure]] = {
         ),
     ),
     "races in two functions of the subject": (
-        of(told, museum("slot-read-before-page-lock"), "data-race"),
+        of(told, museum("isolate-ignores-claim"), "data-race"),
         of(told, museum("stale-flag-on-wrong-page"), "data-race"),
     ),
     "livelocks at two locks": (
