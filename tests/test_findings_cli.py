@@ -386,3 +386,18 @@ def test_interrupted_while_another_holds_the_store(run: Run, stored: str) -> Non
     assert (answer.status, answer.out) == (4, "")
     assert answer.err.startswith("z3fold-stress: interrupted: ")
     assert [found["signature"] for found in listed(run)] == [stored]
+
+
+def test_two_faults_are_two_findings(run: Run, tmp_path: Path) -> None:
+    """Of one kind, in two scenarios; saved as no file, and stored where it was asked for."""
+    for number in (1, 2):
+        (tmp_path / f"s{number}.py").write_text(
+            "from z3fold_stress import Scenario, op\n"
+            f'scenario = Scenario(actors={{"a": [op.fetch_add("x{number}", 1, "r"), '
+            f'op.expect("r", "==", 1, "fault {number}")]}}, expect={{"invariant"}})\n'
+        )
+        line = ("--executions", 100, "--seed", 1, "--store", "two.db", "--no-save")
+        assert run("explore", f"s{number}.py", *line).status == 1
+    assert not list(tmp_path.glob("*.json"))
+    kept = run("findings", "list", "--store", "two.db", "--json").json()["findings"]
+    assert sorted(one["text"].partition(":")[0] for one in kept) == ["fault 1", "fault 2"]

@@ -105,7 +105,7 @@ def explore(
         seconds = 10.0 if not all(arm.exhaustive for arm in arms) else 3600.0
     Budget(executions, seconds)  # refused before anything is said
     first_seed = options.drawn(seed)
-    storing = Storing(store, no_store or no_save, "explore")
+    storing = Storing(store, no_store or (no_save and store is None), "explore")
     saving = Saving(None if no_save else out or Path())
     trails: list[Trail] = []
     findings: list[Finding] = []
@@ -246,7 +246,7 @@ def hunt_command(
     if not seconds > 0:
         raise SettingsError(f"--seconds {seconds:g} shows nothing: it must be more than 0")
     arms_of(strategy, bound)
-    storing = Storing(store, no_store or no_save, "hunt")
+    storing = Storing(store, no_store or (no_save and store is None), "hunt")
     chosen = load(scenarios) if scenarios else [s for s in all_scenarios() if s.shows]
     settings = HuntSettings(
         design=resolve(design, defects).name,

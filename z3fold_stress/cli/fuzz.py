@@ -68,7 +68,7 @@ def fuzz_command(
         raise SettingsError(f"--seconds {seconds:g} shows nothing: it must be more than 0")
     if seconds is None and programs is None:
         seconds = 60.0
-    storing = Storing(store, no_store or no_save, "fuzz")
+    storing = Storing(store, no_store or (no_save and store is None), "fuzz")
     settings = FuzzSettings(resolve(design, defects).name, options.drawn(seed))
     if not as_json:
         click.echo(f"fuzz: design {settings.design}, seed {settings.seed}")

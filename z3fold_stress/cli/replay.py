@@ -163,7 +163,7 @@ def shrink_command(
     """
     if not seconds > 0:
         raise SettingsError(f"--seconds {seconds:g}: it must be more than 0")
-    storing = Storing(store, no_store or no_save, "shrink")
+    storing = Storing(store, no_store or (no_save and store is None), "shrink")
     it = load_finding(finding)
     done = replay(it)
     if done.result not in (Result.IDENTICAL, Result.SAME_FAILURE):

@@ -72,5 +72,5 @@ class Saving:
         """Said once: the next one fails for the same reason, most likely."""
         assert self.folder is not None
         if not self.failed:
-            remedy = "give --out a directory that can be, or --no-save; the findings are not saved"
+            remedy = "the findings are not saved; give --out a writable directory, or --no-save"
             self.failed = not_written(self.folder, error, remedy)
