@@ -11,6 +11,8 @@ from puppet import puppet, until
 
 from z3fold_stress import Arena, Pool, Verdict, VerdictError
 from z3fold_stress._live import LIMITS, Call, fields
+from z3fold_stress.scenario import Scenario, op
+from z3fold_stress.scenario.program import compile_scenario
 from z3fold_stress.settings import LOCK_KINDS
 
 WORD = 3  # the scratch word that most tests use as their lock
@@ -250,6 +252,36 @@ def test_writer_waits_for_all_readers() -> None:
         writer.result()
         assert one.layout.word(scratch(one, WORD)) == 3
         writer.call(Call.CALL_WRITE_UNLOCK, 0, WORD)
+
+
+def test_readers_and_writers_in_processes() -> None:
+    """Four at once: what a reader sees under the lock is whole, and no write is lost."""
+    times = 3000
+    read = [
+        *(op.read_lock("lock"), op.load("low", "r"), op.load("high", "s")),
+        *(op.expect("r", "==", "s", "both or neither"), op.read_unlock("lock")),
+    ]
+    write = [
+        *(op.write_lock("lock"), op.load("low", "r"), op.add("r", 1), op.store("low", "r")),
+        *(op.store("high", "r"), op.write_unlock("lock")),
+    ]
+    actors = {
+        "reader": [op.repeat(times, read)],
+        "writer": [op.repeat(times, write)],
+        "other": [op.repeat(times, [*write, *read])],
+        "last": [op.repeat(times, read)],
+    }
+    compiled = compile_scenario(Scenario(actors=actors))
+    word = {name: number for number, name in enumerate(compiled.words)}
+    with Arena(frames=8, tasks=5) as arena, ExitStack() as stack:
+        tasks = [stack.enter_context(puppet(arena, task)) for task in range(2, 6)]
+        for task, actor in zip(tasks, compiled.actors, strict=True):
+            task.start_engine("run_program", actor.program)
+        for task in tasks:
+            task.result()
+        assert arena.judgements() == []
+        values = {name: arena.layout.word(scratch(arena, at)) for name, at in word.items()}
+        assert values == {"lock": 0, "low": 2 * times, "high": 2 * times}
 
 
 def test_reader_waits_for_the_writer() -> None:

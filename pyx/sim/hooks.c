@@ -6,6 +6,7 @@
  * An access outside the window costs two comparisons; the window is empty while nobody runs, and
  * then a process may check its accesses itself (watch.c). */
 #include "observe.h"
+#include "outside.h"
 #include "remote.h"
 
 #include <string.h>
@@ -90,6 +91,8 @@ static void plain_access(u64 offset, u32 size, bool write, u64 pc)
             plain_access(offset, size, true, HERE);                                     \
         else if (unlikely(offset < sim.checked))                                        \
             watch_access(offset, size, true, false, HERE);                              \
+        else                                                                            \
+            ASSERT_NOT_OURS(p, HERE);                                                   \
     }
 
 PLAIN(1)
@@ -136,6 +139,8 @@ HOOK void __tsan_write_range(void *p, unsigned long size)
         plain_access(offset, (u32)size, true, HERE);
     else if (unlikely(offset < sim.checked) && size)
         watch_access(offset, size, true, false, HERE);
+    else
+        ASSERT_NOT_OURS(p, HERE);
 }
 
 void sim_reads(const void *p, u64 size)
@@ -153,6 +158,8 @@ void sim_writes(const void *p, u64 size)
         plain_access(offset, (u32)size, true, HERE);
     else if (unlikely(offset < sim.checked) && size)
         watch_access(offset, size, true, false, HERE);
+    else
+        ASSERT_NOT_OURS(p, HERE);
 }
 
 /* memset of freed memory: its death was an access to all of it already. */
