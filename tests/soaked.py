@@ -23,6 +23,7 @@ def report(**more: Any) -> SoakReport:
         judgements=[],
         findings=[],
         interrupted=False,
+        ended="",
         counts=counts,
         reasons={},
         refusals={},

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from z3fold_stress.cli.soak import soak as soak_command
 from z3fold_stress.designs import resolve
 from z3fold_stress.dump import load
 from z3fold_stress.errors import SettingsError
-from z3fold_stress.soak import SoakReport, SoakSettings, as_text, run
+from z3fold_stress.soak import Soak, SoakReport, SoakSettings, as_text, run
 from z3fold_stress.soak.report import command_of
 
 SMALL = {"objects": 400, "workers": 2, "seed": 7}
@@ -224,30 +226,139 @@ def names_in_shared_memory(pids: list[int]) -> set[str]:
     return {line.split()[-1] for line in lines if "/dev/shm/" in line and "(deleted)" not in line}
 
 
-def test_a_stopped_process_is_a_stall(command: subprocess.Popen[str]) -> None:
-    """Stopped again and again until it is caught inside an operation."""
-    worker = next(c for c in children_at_work(command) if c.name() == "z3f-worker-1")
-    deadline = time.monotonic() + 120
-    while command.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(psutil.NoSuchProcess):  # it may end at any moment
-            worker.suspend()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            command.wait(timeout=3)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            worker.resume()
-        time.sleep(0.01)
-    output, _ = command.communicate(timeout=120)
-    assert command.returncode == 1, output
-    assert "stall" in output
+class Stops(threading.Thread):
+    """Stops members of a soak at random, each for up to a second: what a machine may do to anybody
+    that has other work. For so long, and then all go on."""
+
+    def __init__(self, soak: Soak, seconds: float) -> None:
+        super().__init__()
+        self.soak = soak
+        self.seconds = seconds
+        self.choose = random.Random(soak.settings.seed)
+        self.times = 0
+
+    def run(self) -> None:
+        stopped: dict[int, float] = {}
+        while not self.soak.elapsed:
+            time.sleep(0.01)
+        end = time.monotonic() + self.seconds
+        while (now := time.monotonic()) < end or stopped:
+            for pid in [pid for pid, until in stopped.items() if until <= now]:
+                del stopped[pid]
+                send(pid, signal.SIGCONT)
+            members = list(self.soak.processes.values())
+            pid = self.choose.choice(members).pid if members and now < end else 0
+            if pid and pid not in stopped:
+                stopped[pid] = now + self.choose.random()
+                self.times += 1
+                send(pid, signal.SIGSTOP)
+            time.sleep(self.choose.random() * 0.2)
 
 
-def test_a_segfault_is_a_crash_verdict(command: subprocess.Popen[str]) -> None:
+def send(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def stopping_soak(seconds: float, **settings: object) -> tuple[SoakReport, int]:
+    """A soak whose members are stopped in this time, and a little longer than the run lasts."""
+    soak = Soak(SoakSettings(seconds=seconds, **settings))  # type: ignore[arg-type]
+    stops = Stops(soak, seconds + 0.3)
+    stops.start()
+    report = soak.run()
+    stops.join()
+    return report, stops.times
+
+
+def test_stopped_processes_are_no_verdict() -> None:
+    report, times = stopping_soak(8.0, seed=7, objects=400, workers=2, quiet_interval=0.5)
+    assert times > 20
+    assert report.judgements == [], as_text(report)
+    assert report.status == 0, as_text(report)
+
+
+def test_process_that_stays_stopped_is_no_verdict(command: subprocess.Popen[str]) -> None:
+    """For longer than any stall limit, and at the end of the run as well."""
     worker = next(c for c in children_at_work(command) if c.name() == "z3f-worker-1")
-    worker.send_signal(signal.SIGSEGV)
+    for _ in range(4):
+        worker.suspend()
+        time.sleep(2.0)
+        assert command.poll() is None
+        worker.resume()
+        time.sleep(0.1)
+    worker.suspend()
+    command.send_signal(signal.SIGINT)
     output, _ = command.communicate(timeout=120)
-    assert command.returncode == 1
-    assert "FOUND: crash" in output
-    assert "signal 11" in output or "SIGSEGV" in output
+    assert command.returncode == 4, output
+    assert "FOUND" not in output
+
+
+def test_run_that_is_stopped_as_a_whole_is_no_verdict(command: subprocess.Popen[str]) -> None:
+    """As a machine that is suspended, or a container that is given no CPU."""
+    everyone = [psutil.Process(command.pid), *children_at_work(command)]
+    for one in everyone:
+        one.suspend()
+    time.sleep(3.0)
+    for one in everyone[1:]:
+        one.suspend()
+    everyone[0].resume()  # it sees the others not move at all
+    time.sleep(3.0)
+    for one in everyone:
+        one.resume()
+    time.sleep(1.0)
+    assert command.poll() is None
+    command.send_signal(signal.SIGTERM)
+    output, _ = command.communicate(timeout=120)
+    assert command.returncode == 4, output
+    assert "FOUND" not in output
+
+
+def breaks_everyone(soak: Soak) -> None:
+    """Where the per-CPU lists are, is nothing."""
+    if soak.elapsed > 0.2:
+        soak.layout.poke("pool", soak.layout.pool_offset(0), percpu=1 << 45)
+
+
+def test_a_segfault_is_a_crash_verdict() -> None:
+    settings = SoakSettings(seconds=60, **SMALL)  # type: ignore[arg-type]
+    report = Soak(settings, on_tick=breaks_everyone).run()
+    assert report.status == 1
+    assert report.verdict == "crash", as_text(report)
+    assert "signal 11" in str(report.judgements[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGUSR1])
+def test_a_signal_from_outside_is_no_verdict(number: int) -> None:
+    """Sent again and again, until it meets a process inside an operation."""
+
+    def shoot(soak: Soak) -> None:
+        for task, process in soak.processes.items():
+            if soak.layout.task_field(task, "depth"):
+                send(process.pid, number)
+                return
+
+    settings = SoakSettings(seconds=60, **SMALL)  # type: ignore[arg-type]
+    report = Soak(settings, on_tick=shoot).run()
+    assert report.judgements == [], as_text(report)
+    assert report.status == 4, as_text(report)
+    name = signal.Signals(number).name
+    assert f"was killed by {name}, which the run did not send, inside" in as_text(report)
+    assert "INCONCLUSIVE" in as_text(report)
+    assert all(death["sent_by"] == "somebody else" for death in report.deaths)
+
+
+def test_a_request_to_a_single_process_is_not_heard(command: subprocess.Popen[str]) -> None:
+    """It is for the run to end its processes."""
+    children = children_at_work(command)
+    for child in children:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            child.send_signal(number)
+    time.sleep(1.0)
+    assert command.poll() is None
+    assert all(child.is_running() for child in children)
+    command.send_signal(signal.SIGTERM)
+    output, _ = command.communicate(timeout=120)
+    assert command.returncode == 4, output
 
 
 def test_a_kill_is_judged_rightly() -> None:
@@ -263,6 +374,17 @@ def test_a_kill_is_judged_rightly() -> None:
 
 
 # minutes
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("lock", ["ttas", "mcs"])
+@pytest.mark.parametrize("seed", range(4))
+def test_stopped_processes_are_no_verdict_for_long(seed: int, lock: str) -> None:
+    workers = 4 if lock == "ttas" else 2
+    report, times = stopping_soak(60.0, seed=seed, workers=workers, lock=lock)
+    assert times > 200
+    assert report.judgements == [], as_text(report)
+    assert report.status == 0, as_text(report)
 
 
 @pytest.mark.soak

@@ -15,7 +15,7 @@ from typing import Any
 
 import multiprocess
 
-from z3fold_stress import _live
+from z3fold_stress import _live, stopping
 from z3fold_stress.arena import Arena
 from z3fold_stress.explore.speed import explorer_speed
 from z3fold_stress.inspection.lists import offset_in
@@ -126,7 +126,7 @@ def _pairs(kind: str, processes: int, seconds: float) -> tuple[float, float]:
                 child = context.Process(
                     target=_hammer, args=(arena, task, seconds, os.getpid(), theirs), daemon=True
                 )
-                child.start()
+                stopping.start(child)
                 theirs.close()
                 children.append(child)
                 pipes.append(ours)

@@ -6,7 +6,7 @@
 # struct here raises LAYOUT_VERSION: an arena or a dump of another version is refused.
 
 cdef enum:
-    LAYOUT_VERSION = 3
+    LAYOUT_VERSION = 4
 
 cdef u64 ARENA_MAGIC = 0x7a33666f6c647331       # "z3folds1"
 
@@ -99,7 +99,7 @@ cdef struct held_t:                     # 16 bytes
 
 cdef struct mcs_node_t:
     u32 waiting
-    u32 next                            # task << 3 | node, plus 1; 0: none
+    u32 next                            # task * MAX_HELD + node, plus 1; 0: none
 
 cdef struct op_t:
     u32 op
@@ -146,7 +146,10 @@ cdef struct task_t "z3f_task":
     u64 waits_for                       # the lock word this task waits for
     u32 waits_class
     u32 refused                         # Refusal of the last isolate that said no
-    u32 mcs_used                        # a bit a node
+    u32 wait_number                     # raised at each wait: which one waits_for is of
+    u32 killed_by                       # the signal that another process sent, which it died of
+    u32 padding
+    u64 mcs_used                        # a bit a node
     u32 refuses_evictions               # a probe: every eviction fails
     u64 ring_head
     list_head isolated                  # pages this task has isolated
@@ -260,6 +263,8 @@ cdef void check_layout() noexcept nogil:
     BUILD_BUG_ON(sizeof(held_t) != 16)
     BUILD_BUG_ON(sizeof(instruction) != 32)
     BUILD_BUG_ON(OWNER_MASK != (1 << OWNER_BITS) - 1 or READER != 1 << OWNER_BITS)
+    BUILD_BUG_ON(MAX_HELD & (MAX_HELD - 1) or MAX_HELD > 64)
+    BUILD_BUG_ON((MAX_TASKS + 1) * MAX_HELD >= 1 << 16)         # the tail of an mcs lock word
     BUILD_BUG_ON(<int>MAX_TASKS > <int>OWNER_MASK or <int>NR_LOCK_CLASSES > <int>LC_WORDS)
     BUILD_BUG_ON(<int>DECIDE_FAULT + <int>NR_FAULTS > <int>DECIDE_DIE)
     BUILD_BUG_ON(sizeof(verdict_t) != 272)

@@ -10,14 +10,15 @@ cdef extern from *:
     """
     #include <sys/prctl.h>
     #include <signal.h>
-    static void (*z3f_crash)(int signal, void *address);
+    #include <unistd.h>
+    static void (*z3f_crash)(int signal, void *address, int sent);
     static void z3f_on_crash(int signal, siginfo_t *info, void *context) {
         (void)context;
-        z3f_crash(signal, info->si_addr);
+        z3f_crash(signal, info->si_addr, info->si_code <= 0 && info->si_pid != getpid());
         raise(signal);                  /* SA_RESETHAND: the default action now */
     }
-    static void z3f_catch_crashes(void (*handler)(int, void *)) {
-        static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+    static void z3f_catch_crashes(void (*handler)(int, void *, int)) {
+        static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
         struct sigaction action = { 0 };
         unsigned i;
         z3f_crash = handler;
@@ -29,13 +30,17 @@ cdef extern from *:
     static void z3f_die_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGKILL); }
     static void z3f_name_process(const char *name) { prctl(PR_SET_NAME, name); }
     """
-    void catch_crashes "z3f_catch_crashes"(void (*handler)(int, void *) noexcept nogil) noexcept nogil
+    void catch_crashes "z3f_catch_crashes"(void (*handler)(int, void *, int) noexcept nogil) noexcept nogil
     void die_with_parent_ "z3f_die_with_parent"() noexcept nogil
     void name_process_ "z3f_name_process"(const char *name) noexcept nogil
 
 
-cdef void note_crash(int signal, void *address) noexcept nogil:
-    """In the signal handler: only stores to the arena, and snprintf on integers."""
+cdef void note_crash(int signal, void *address, int sent) noexcept nogil:
+    """In the signal handler: only stores to the arena, and snprintf on integers. What another
+    process sent says nothing about this one."""
+    if sent:
+        current.killed_by = signal
+        return
     verdict(V_CRASH, "signal", 0, 0, 0, "signal %llu at address 0x%llx (arena offset %lld)",
             signal, <u64>address, <i64>(<char *>address - A))
     store_release32(&H.stop, 2)
@@ -178,6 +183,7 @@ cdef class Engine:
         t.preempt_count = 0
         t.waits_for = 0
         t.mcs_used = 0
+        t.killed_by = 0
         t.rng = splitmix64(H.config.seed ^ splitmix64(<u64>task << 32 | t.incarnation)) | 1
         store_release32(&t.state, TASK_RUNNING)
 

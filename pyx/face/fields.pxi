@@ -70,6 +70,7 @@ def fields():
             "nr_held": (at0(&t.nr_held), "I"), "depth": (at0(&t.depth), "I"),
             "nr_maps": (at0(&t.nr_maps), "I"), "progress": (at0(&t.progress), "Q"),
             "waits_for": (at0(&t.waits_for), "Q"), "waits_class": (at0(&t.waits_class), "I"),
+            "wait_number": (at0(&t.wait_number), "I"), "killed_by": (at0(&t.killed_by), "I"),
             "refused": (at0(&t.refused), "I"), "ring_head": (at0(&t.ring_head), "Q"),
             "isolated_next": (at0(&t.isolated.next), "Q"),
             "ops": (at0(&t.ops), f"{MAX_DEPTH * sizeof(op_t)}s"),

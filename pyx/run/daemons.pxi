@@ -26,7 +26,7 @@ cdef void kworker_loop(void *argument) noexcept nogil:
             idle = 0
             continue
         if unlikely(read_once32(&H.pause) == 2):
-            park()
+            park(2)                     # the queues are emptied first, while others are parked
         idle += 1
         if idle < 4:
             sched_yield()
@@ -41,7 +41,7 @@ cdef void migrator_loop(void *argument) noexcept nogil:
     cdef u32 dice, i, first
     while not read_once32(&H.stop):
         if unlikely(read_once32(&H.pause) != 0):
-            park()
+            park(1)
         dice = random_below(current, 16)
         first = random_below(current, H.geometry.frames)
         if dice < 10:
@@ -62,7 +62,7 @@ cdef void reclaimer_loop(void *argument) noexcept nogil:
     cdef int result
     while not read_once32(&H.stop):
         if unlikely(read_once32(&H.pause) != 0):
-            park()
+            park(1)
         op_enter(OP_RECLAIM, 0, 0)
         result = z3fold_reclaim_page(pool, 8)
         op_leave()
@@ -97,7 +97,7 @@ cdef void churner_loop(void *argument) noexcept nogil:
     cdef daemon_t *d = <daemon_t *>argument
     while not read_once32(&H.stop):
         if unlikely(read_once32(&H.pause) != 0):
-            park()
+            park(1)
         op_enter(OP_DESTROY_POOL, 0, 0)
         churn_pool()
         op_leave()

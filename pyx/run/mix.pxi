@@ -119,12 +119,16 @@ cdef void random_operation(pool_t *pool, const mix_t *m) noexcept nogil:
         change_object(pool, o, m, dice)
 
 
-cdef void park() noexcept nogil:
-    """A quiet point: stay outside until everyone may go on."""
-    store_release32(&current.state, TASK_PARKED)
-    while read_once32(&H.pause) and not read_once32(&H.stop):
-        nap(200000)
-    store_release32(&current.state, TASK_RUNNING)
+cdef void park(u32 level) noexcept nogil:
+    """A quiet point: stay outside while the pause is of this level, or a higher one. Who has said that it runs looks once
+    more: the next quiet point may have begun, and taken it for parked."""
+    while True:
+        store_release32(&current.state, TASK_PARKED)
+        while read_once32(&H.pause) >= level and not read_once32(&H.stop):
+            nap(200000)
+        cas32(&current.state, TASK_PARKED, TASK_RUNNING)    # a full barrier before the look
+        if read_once32(&H.pause) < level or read_once32(&H.stop):
+            return
 
 
 cdef void worker_loop(void *argument) noexcept nogil:
@@ -133,7 +137,7 @@ cdef void worker_loop(void *argument) noexcept nogil:
     cdef u64 done = 0
     while not read_once32(&H.stop):
         if unlikely(read_once32(&H.pause) != 0):
-            park()
+            park(1)
         random_operation(pool, m)
         done += 1
         if unlikely(done & 4095 == 0):

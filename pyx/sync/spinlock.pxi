@@ -56,7 +56,7 @@ cdef void check_owner(u64 lock, u32 word, int lock_class) noexcept nogil:
     if owner > H.geometry.tasks:
         bug(V_CORRUPTION, "spin_lock", page_of_address(lock), 0, lock,
             "the lock word is 0x%llx: no task has that number", word)
-    if owner != 0 and task_is_dead(owner):
+    if owner != 0 and task_is_dead(owner) and lock_owner(read_once32(<u32 *>at(lock))) == owner:
         snprintf(text, sizeof(text), "the %s lock is held by task %u, which is dead",
                  lock_class_name(lock_class), owner)
         bug(V_ORPHANED_LOCK, "spin_lock", page_of_address(lock), 0, lock, text)
@@ -76,7 +76,11 @@ cdef inline bint ticket_try(u32 *lock, u32 word) noexcept nogil:
 
 
 cdef inline mcs_node_t *mcs_node(u32 tag) noexcept nogil:
-    return &task_at((tag - 1) >> 3).mcs[(tag - 1) & 7]
+    return &task_at((tag - 1) / MAX_HELD).mcs[(tag - 1) % MAX_HELD]
+
+
+cdef inline u32 mcs_tag(u32 i) noexcept nogil:
+    return me * MAX_HELD + i + 1
 
 
 cdef inline u32 mcs_take_node() noexcept nogil:
@@ -85,7 +89,7 @@ cdef inline u32 mcs_take_node() noexcept nogil:
         hold_too_many(0)                # one node a lock held: there is none left
     while current.mcs_used >> i & 1:
         i += 1
-    current.mcs_used |= <u32>1 << i
+    current.mcs_used |= <u64>1 << i
     current.mcs[i].waiting = 1
     current.mcs[i].next = 0
     return i
@@ -116,8 +120,15 @@ cdef void end_wait(lockstat_t *s, u64 began) noexcept nogil:
 
 
 cdef void begin_wait(u64 lock, int lock_class) noexcept nogil:
+    """Say so, for whoever looks for cycles. Not to be left standing where this task may hold a
+    lock that it would not hold as it waits."""
     current.waits_class = lock_class
+    current.wait_number += 1
     store_release64(&current.waits_for, lock)
+
+
+cdef inline void pause_wait() noexcept nogil:
+    store_release64(&current.waits_for, 0)
 
 
 cdef void ttas_lock_slow(u32 *lock, int lock_class) noexcept nogil:
@@ -162,7 +173,7 @@ cdef u8 mcs_lock(u32 *lock, int lock_class) noexcept nogil:
     if word == POISON32 or lock_owner(word) == me:
         check_owner(offset_of(lock), word, lock_class)
     i = mcs_take_node()
-    tag = (me << 3 | i) + 1
+    tag = mcs_tag(i)
     before = exchange16(<u16 *>lock + 1, tag)
     if before:
         began = clock_ticks()
@@ -177,7 +188,7 @@ cdef u8 mcs_lock(u32 *lock, int lock_class) noexcept nogil:
 
 
 cdef void mcs_unlock(u32 *lock, u8 i) noexcept nogil:
-    cdef u32 tag = (me << 3 | i) + 1
+    cdef u32 tag = mcs_tag(i)
     cdef u32 turns = 0
     cdef u32 *next_waiting
     write_once16(<u16 *>lock, 0)
@@ -189,7 +200,7 @@ cdef void mcs_unlock(u32 *lock, u8 i) noexcept nogil:
         store_release32(next_waiting, 0)
         if read_once32(&H.sleepers):
             futex_wake(next_waiting)
-    current.mcs_used &= ~(<u32>1 << i)
+    current.mcs_used &= ~(<u64>1 << i)
 
 
 cdef void queued_lock(u32 *lock, int lock_class) noexcept nogil:
@@ -238,10 +249,10 @@ cdef bint queued_trylock(u32 *lock, int lock_class) noexcept nogil:
         hold(offset_of(lock), lock_class)
         return True
     i = mcs_take_node()
-    if word == 0 and cas32(lock, 0, ((me << 3 | i) + 1) << 16 | me):
+    if word == 0 and cas32(lock, 0, mcs_tag(i) << 16 | me):
         hold(offset_of(lock), lock_class).node = i
         return True
-    current.mcs_used &= ~(<u32>1 << i)
+    current.mcs_used &= ~(<u64>1 << i)
     return False
 
 

@@ -20,7 +20,7 @@ enum {
     MAX_TASKS = 60,                     /* a task is a bit in an object's reference mask */
     MAX_CPUS = 64,
     MAX_POOLS = 4,
-    MAX_HELD = 8,                       /* locks that one task holds at once */
+    MAX_HELD = 64,                      /* locks that one task holds at once; a bit each */
     MAX_DEPTH = 4,                      /* operations that nest: reclaim > evict > free */
     MAX_MAPS = 32,                      /* objects that one task has mapped at once */
     MAX_VERDICTS = 16,

@@ -168,6 +168,7 @@ cdef z3fold_header *lookup_contended(z3fold_buddy_slots *slots, u64 handle,
             pause()
         else:
             sched_yield()
+        pause_wait()                    # the owner may want the slots, which are held now
         spin_lock(&slots.lock, LC_SLOTS)
         zhdr = lookup_locked(slots, handle, where, turns % LOOKUP_TURNS == 0)
     end_wait(lockstat(LC_PAGE), began)

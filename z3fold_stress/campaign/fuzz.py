@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from z3fold_stress import _sim
-from z3fold_stress.campaign.crew import run_jobs, tell_early
+from z3fold_stress import _sim, stopping
+from z3fold_stress.campaign.crew import CrewError, run_jobs, tell_early
 from z3fold_stress.campaign.generate import generate, mutate
 from z3fold_stress.designs import resolve
 from z3fold_stress.explore.explorer import Budget, Found, explore_world
@@ -210,6 +210,8 @@ class Fuzz:
     warnings: dict[str, Finding] = field(default_factory=dict)
     """Orders of locks that could deadlock, by signature: no failures."""
     interrupted: bool = False
+    error: str = ""
+    """Why it ended early, other than by request."""
     corpus: int = 0
 
 
@@ -253,31 +255,38 @@ def fuzz(
             yield number, settings, old[-CORPUS:], left, todo
             number += 1
 
+    def take(done: Round) -> None:
+        corpus[done.number] = done.interesting
+        result.programs += done.programs
+        result.executions += done.executions
+        result.limited += done.limited
+        result.unordered += done.unordered
+        result.coverage = max(result.coverage, done.coverage)
+        result.corpus += len(done.interesting)
+        for value in done.findings:
+            finding = Finding.from_json(value)
+            result.times[finding.signature] = result.times.get(finding.signature, 0) + 1
+            if done.number < first.get(finding.signature, done.number + 1):
+                first[finding.signature] = done.number
+                result.findings[finding.signature] = finding
+        for value in done.unrepeated:
+            finding = Finding.from_json(value)
+            result.unrepeated.setdefault(finding.signature, finding)
+        for value in done.warnings:
+            warning = Finding.from_json(value)
+            result.warnings.setdefault(warning.signature, warning)
+        if tell is not None:
+            tell(result, done)
+
     try:
-        for _, done in run_jobs(_round, jobs(), processes, early):
-            corpus[done.number] = done.interesting
-            result.programs += done.programs
-            result.executions += done.executions
-            result.limited += done.limited
-            result.unordered += done.unordered
-            result.coverage = max(result.coverage, done.coverage)
-            result.corpus += len(done.interesting)
-            for value in done.findings:
-                finding = Finding.from_json(value)
-                result.times[finding.signature] = result.times.get(finding.signature, 0) + 1
-                if done.number < first.get(finding.signature, done.number + 1):
-                    first[finding.signature] = done.number
-                    result.findings[finding.signature] = finding
-            for value in done.unrepeated:
-                finding = Finding.from_json(value)
-                result.unrepeated.setdefault(finding.signature, finding)
-            for value in done.warnings:
-                warning = Finding.from_json(value)
-                result.warnings.setdefault(warning.signature, warning)
-            if tell is not None:
-                tell(result, done)
+        with stopping.interruptible():
+            for _, done in run_jobs(_round, jobs(), processes, early):
+                with stopping.undisturbed():
+                    take(done)
     except KeyboardInterrupt:
         result.interrupted = True
+    except CrewError as error:
+        result.error = str(error)
     result.findings = {name: result.findings[name] for name in sorted(first, key=first.__getitem__)}
     result.seconds = time.monotonic() - began
     return result
@@ -286,12 +295,12 @@ def fuzz(
 def shrink_all(result: Fuzz, seconds: float) -> None:
     """Make what was found small, within this time."""
     deadline = time.monotonic() + seconds
-    for signature, finding in result.findings.items():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return
-        try:
-            result.findings[signature] = shrink(finding, seconds=min(SHRINK_SECONDS, left)).finding
-        except KeyboardInterrupt:
-            result.interrupted = True
-            return
+    try:
+        with stopping.interruptible():
+            for signature, finding in result.findings.items():
+                left = min(SHRINK_SECONDS, deadline - time.monotonic())
+                if left <= 0:
+                    return
+                result.findings[signature] = shrink(finding, seconds=left).finding
+    except KeyboardInterrupt:
+        result.interrupted = True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from z3fold_stress import stopping
 from z3fold_stress.campaign.crew import CrewError, run_jobs
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.benign import seen_races
@@ -244,13 +245,14 @@ def _go_on(
             raise KeyboardInterrupt
         old = next(t for t in result.trails if t.scenario == trail.scenario)
         if not old.findings:
-            result.trails.remove(old)
             trail.warnings = list(
                 {w["signature"]: w for w in old.warnings + trail.warnings}.values()
             )
-            result.trails.append(trail)
-            if tell is not None:
-                tell(result, trail)
+            with stopping.undisturbed():
+                result.trails.remove(old)
+                result.trails.append(trail)
+                if tell is not None:
+                    tell(result, trail)
 
 
 def _unfinished(result: Hunt, scenario: Scenario) -> bool:
@@ -271,13 +273,16 @@ def hunt(
     each = replace(settings, seconds=share)
     result = Hunt(resolve(settings.design), settings.seed, len(scenarios))
     try:
-        for _, trail in run_jobs(_work, [(scenario, each) for scenario in scenarios], processes):
-            result.trails.append(trail)
-            if tell is not None:
-                tell(result, trail)
-            if trail.interrupted:  # it was explored here, and Ctrl-C met it there
-                raise KeyboardInterrupt
-        _go_on(scenarios, settings, result, began + seconds, processes, tell)
+        with stopping.interruptible():
+            jobs = [(scenario, each) for scenario in scenarios]
+            for _, trail in run_jobs(_work, jobs, processes):
+                with stopping.undisturbed():
+                    result.trails.append(trail)
+                    if tell is not None:
+                        tell(result, trail)
+                if trail.interrupted:  # it was explored here, and a signal met it there
+                    raise KeyboardInterrupt
+            _go_on(scenarios, settings, result, began + seconds, processes, tell)
     except KeyboardInterrupt:
         result.interrupted = True
     except CrewError as error:

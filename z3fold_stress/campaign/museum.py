@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from z3fold_stress.campaign.crew import run_jobs
+from z3fold_stress import stopping
+from z3fold_stress.campaign.crew import CrewError, run_jobs
 from z3fold_stress.defects import DEFECTS
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
@@ -74,6 +75,8 @@ class Museum:
     exhibits: list[Exhibit] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
+    error: str = ""
+    """Why it ended early, other than by request."""
 
     @property
     def good(self) -> bool:
@@ -152,12 +155,16 @@ def museum(
     began = time.monotonic()
     result = Museum(len(scenarios))
     try:
-        for _, piece in run_jobs(_show, scenarios, processes):
-            result.exhibits.append(piece)
-            if tell is not None:
-                tell(result, piece)
+        with stopping.interruptible():
+            for _, piece in run_jobs(_show, scenarios, processes):
+                with stopping.undisturbed():
+                    result.exhibits.append(piece)
+                    if tell is not None:
+                        tell(result, piece)
     except KeyboardInterrupt:
         result.interrupted = True
+    except CrewError as error:
+        result.error = str(error)
     order = {scenario.name: number for number, scenario in enumerate(scenarios)}
     result.exhibits.sort(key=lambda piece: order[piece.scenario])
     result.seconds = time.monotonic() - began

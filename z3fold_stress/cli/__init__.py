@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 import z3fold_stress
+from z3fold_stress import stopping
 from z3fold_stress.cli.standard_output import keep_output
 
 __all__ = ["main"]
@@ -170,7 +171,9 @@ class _Commands(click.Group):
                 return self.invoke(context)
 
         keep_output()
-        sys.exit(_status_of(run))
+        with stopping.listening():
+            status = _status_of(run)
+        sys.exit(status)
 
 
 @click.group(

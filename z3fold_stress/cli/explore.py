@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from z3fold_stress import stopping
 from z3fold_stress.campaign.crew import available_jobs
 from z3fold_stress.campaign.hunt import Hunt, HuntSettings, Trail, explore_one, hunt
 from z3fold_stress.cli import options
@@ -109,7 +110,8 @@ def explore(
     saving = Saving(None if no_save else out or Path())
     trails: list[Trail] = []
     findings: list[Finding] = []
-    for scenario in load(scenarios):
+    loaded = load(scenarios)
+    for scenario in loaded:
         chosen = (*defects, *scenario.shows) if shown else defects
         settings = HuntSettings(
             design=_design(scenario, design, chosen, own=not shown),
@@ -128,9 +130,12 @@ def explore(
             click.echo(f"{scenario.name}, design {settings.design}, seed {first_seed}")
         try:
             explore_it = explore_live if live else explore_one
-            trail = explore_it(scenario, settings, None if as_json else _ticker())
+            with stopping.interruptible():
+                trail = explore_it(scenario, settings, None if as_json else _ticker())
         except LiveError as error:
             sys.exit(live_failed(error))
+        except KeyboardInterrupt:  # outside of the exploration itself: nothing came of this one
+            break
         trails.append(trail)
         fresh = [Finding.from_json(value) for value in (*trail.findings, *trail.unrepeated)]
         findings += fresh
@@ -152,13 +157,15 @@ def explore(
         click.echo(json.dumps(told, indent=1))
     else:
         storing.say()
-    sys.exit(_status(trails))
+    sys.exit(_status(trails, len(loaded)))
 
 
-def _status(trails: list[Trail]) -> int:
+def _status(trails: list[Trail], asked: int) -> int:
     if any(trail.findings or trail.status == "setup-failed" for trail in trails):
         return 1
     if any(trail.status == "inconclusive" or trail.interrupted for trail in trails):
+        return 4
+    if len(trails) < asked:
         return 4
     return 0
 
@@ -285,6 +292,8 @@ def hunt_command(
             f"{result.seconds:.1f} s: {result.status}"
             + (" (interrupted)" if result.interrupted else "")
         )
+        if result.error:
+            click.echo(f"ended early: {result.error}")
     sys.exit(EXIT.get(result.status, 0))
 
 
@@ -305,6 +314,7 @@ def _hunt_json(result: Hunt, saving: Saving, storing: Storing) -> dict[str, Any]
         "executions": result.executions,
         "seconds": round(result.seconds, 2),
         "interrupted": result.interrupted,
+        "error": result.error,
         "findings": [finding.to_json() for finding in result.findings],
         "trails": [
             {key: value for key, value in trail.to_json().items() if key != "findings"}

@@ -102,7 +102,7 @@ def fuzz_command(
         storing.say()
     if result.findings:
         sys.exit(1)
-    unsure = result.interrupted or result.limited or result.unrepeated
+    unsure = result.interrupted or result.error or result.limited or result.unrepeated
     sys.exit(4 if unsure or not result.executions else 0)
 
 
@@ -129,6 +129,7 @@ def _json(result: Fuzz, saving: Saving, storing: Storing) -> dict[str, object]:
         "limited": result.limited,
         "seconds": round(result.seconds, 2),
         "interrupted": result.interrupted,
+        "error": result.error,
         "findings": [finding.to_json() for finding in result.findings.values()],
         "warnings": [warning.to_json() for warning in result.warnings.values()],
         "times": result.times,
@@ -145,6 +146,8 @@ def _report(result: Fuzz, saved: list[Path]) -> None:
         f"{result.coverage} ordered pairs of lines in one round"
         + (" (interrupted)" if result.interrupted else "")
     )
+    if result.error:
+        click.echo(f"ended early: {result.error}")
     if result.limited:
         click.echo(f"inconclusive: {limits_met(result.limited, result.unordered)}")
     for warning in result.warnings.values():

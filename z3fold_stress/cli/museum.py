@@ -51,11 +51,14 @@ def museum_command(scenarios: tuple[str, ...], jobs: int | None, as_json: bool) 
             "of": result.asked,
             "seconds": round(result.seconds, 2),
             "interrupted": result.interrupted,
+            "error": result.error,
         }
         click.echo(json.dumps(told, indent=1))
     else:
         click.echo(f"{good} of {result.asked} as expected, {result.seconds:.1f} s")
-    sys.exit(4 if result.interrupted else 0 if result.good else 1)
+        if result.error:
+            click.echo(f"ended early: {result.error}")
+    sys.exit(4 if result.interrupted or result.error else 0 if result.good else 1)
 
 
 def _tell(result: Museum, piece: Exhibit) -> None:

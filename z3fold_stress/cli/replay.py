@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from z3fold_stress import stopping
 from z3fold_stress.cli import options
 from z3fold_stress.cli.saving import Saving, finding_report
 from z3fold_stress.cli.storing import Storing, store_options
@@ -159,7 +160,7 @@ def shrink_command(
     """Make FINDING small: fewest operations, actors and switches with the same failure.
 
     Exit status: 1 it fails, and this is the smallest found; 2 bad usage or input, 4 it does not
-    fail any more.
+    fail any more, or this was interrupted.
     """
     if not seconds > 0:
         raise SettingsError(f"--seconds {seconds:g}: it must be more than 0")
@@ -169,7 +170,8 @@ def shrink_command(
     if done.result not in (Result.IDENTICAL, Result.SAME_FAILURE):
         click.echo(f"{TOLD[done.result]}: there is nothing to shrink", err=True)
         sys.exit(4)
-    smaller = shrink(it, seconds=seconds)
+    with stopping.noted():
+        smaller = shrink(it, seconds=seconds)
     storing.record(smaller.finding, times=0)  # what it was made of is no new sighting
     saving = Saving(None if no_save else out)
     path = saving.save(smaller.finding, mark="small")
@@ -192,8 +194,9 @@ def shrink_command(
             before, after = getattr(smaller, what)
             click.echo(f"{what:<14} {before:>4} -> {after}")
         if not smaller.finished:
-            click.echo("the time was used up: more may be possible (--seconds)")
+            why = "interrupted" if stopping.asked() else "the time was used up"
+            click.echo(f"{why}: more may be possible (--seconds)")
         click.echo("")
         click.echo(finding_report(smaller.finding, flip=smaller.flip, saved=str(path or "")))
         storing.say()
-    sys.exit(1)
+    sys.exit(4 if stopping.asked() else 1)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from z3fold_stress import stopping
 from z3fold_stress.cli import options
 from z3fold_stress.errors import SettingsError
 
@@ -81,11 +79,11 @@ def tame_command(
 
 
 def tamed(wild: Wild, seconds: float, **limits: Any) -> Taming:
-    """Tame, and let Ctrl-C and SIGTERM end it with what there is."""
+    """Tame, and let Ctrl-C and its like end it with what there is."""
     from z3fold_stress.tame import tame
 
     seed = limits.pop("seed", None)
-    with _ends_on(signal.SIGTERM):
+    with stopping.listening():
         return tame(wild, seconds=seconds, seed=wild.seed if seed is None else seed, **limits)
 
 
@@ -98,17 +96,3 @@ def save_tamed(taming: Taming, folder: Path) -> None:
     saving = Saving(folder)
     saving.save(taming.finding, scenario=True)
     taming.saved = [str(path) for path in saving.paths]
-
-
-@contextlib.contextmanager
-def _ends_on(number: signal.Signals) -> Iterator[None]:
-    """This signal means what Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)

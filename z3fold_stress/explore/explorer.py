@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from z3fold_stress import _sim
+from z3fold_stress import _sim, stopping
 from z3fold_stress.designs import Design
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.portfolio import Arm, arms_of
@@ -266,6 +266,7 @@ def _one_turn(
     )
     before = tally.executions
     while length > tally.executions - before:
+        stopping.check()
         stop = simulator.explore(
             length - (tally.executions - before), int(min(SLICE, left or SLICE) * 1e9)
         )

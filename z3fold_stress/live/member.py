@@ -6,7 +6,6 @@ Imports little, for each actor pays for it when its process starts.
 from __future__ import annotations
 
 import os
-import signal
 from typing import Any
 
 from multiprocess.reduction import DupFd
@@ -42,7 +41,6 @@ class Place:
 
 def run_member(place: Place, parent: int) -> None:
     """The body of an actor's process. Ends with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not _sim.die_with_parent(parent):
         os._exit(0)
     _sim.name_process(f"z3f-{place.name}")

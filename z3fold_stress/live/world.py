@@ -16,7 +16,7 @@ from typing import Any
 
 import multiprocess
 
-from z3fold_stress import _sim
+from z3fold_stress import _sim, stopping
 from z3fold_stress.designs import Design
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.world import World
@@ -96,13 +96,9 @@ class LiveWorld(World):
         process = self._context.Process(
             target=run_member, args=(place, os.getpid()), name=f"z3f-{it.name}", daemon=True
         )
-        # Ctrl-C is for this process alone, also while the new one is not yet itself.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
+        with stopping.undisturbed():
+            stopping.start(process)
             self.processes[actor] = process
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _sim.remote_is(actor, process.pid)
 
     def _await(self, actor: int) -> None:
@@ -181,14 +177,15 @@ class LiveWorld(World):
     # the end
 
     def close(self) -> None:
-        self.unpin()
-        for process in self.processes.values():
-            process.kill()
-        for actor in list(self.processes):
-            self._reap(actor)
-        _sim.remote_close()
-        self.simulator.close()
-        self._close_files()
+        with stopping.undisturbed():
+            self.unpin()
+            for process in self.processes.values():
+                process.kill()
+            for actor in list(self.processes):
+                self._reap(actor)
+            _sim.remote_close()
+            self.simulator.close()
+            self._close_files()
 
     def _close_files(self) -> None:
         for fd in (self.fd, self._turns):

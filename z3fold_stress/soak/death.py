@@ -1,10 +1,12 @@
 """Judges the death of a process: outside the allocator it costs nothing, inside it leaves an
-orphaned lock or a half-done operation."""
+orphaned lock or a half-done operation; where the run did not send the signal, it is no verdict."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from z3fold_stress import _live
 from z3fold_stress._vocabulary import PageFlag
@@ -12,9 +14,15 @@ from z3fold_stress.layout import OWNER_MASK, Layout
 from z3fold_stress.soak.processes import Member
 from z3fold_stress.verdicts import Verdict
 
-__all__ = ["Death", "judge_death"]
+__all__ = ["Death", "judge_death", "locks_of", "oom_kills"]
 
 HEADLESS = 1 << PageFlag.PAGE_HEADLESS
+KILLS = (signal.SIGKILL, signal.SIGTERM)
+FAULTS = (
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE),
+    *(signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS),
+)
+"""What a process does to itself; where another sent it, the process has said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,8 @@ class Death:
     text: str
     verdict: Verdict | None = None
     lock: int = 0
+    foreign: bool = False
+    """The run had no part in it."""
 
 
 def signal_name(number: int) -> str:
@@ -67,18 +77,24 @@ def locks_of(layout: Layout, task: int) -> list[tuple[str, int]]:
     return found
 
 
-def judge_death(layout: Layout, member: Member, number: int) -> Death:
-    """What the arena says of a process that a signal ended."""
+def judge_death(layout: Layout, member: Member, number: int, *, by_run: bool = True) -> Death:
+    """What the arena says of a process that a signal ended. ``by_run``: whether the run itself
+    may have sent it; what anybody else sent, as the kernel does when memory is short, is no fault
+    of the design, whatever it left half done."""
     task = layout.task(member.task)
     name = signal_name(number)
     inside = " > ".join(op for op, _, _ in layout.inside(task))
+    where = f"inside {inside}" if inside else "outside the allocator"
+    if task["killed_by"] == number or not (by_run or number in FAULTS):
+        text = f"{member.name} was killed by {name}, which the run did not send, {where}"
+        return Death(member.name, name, inside, text, foreign=True)
     if not inside:
-        if number in (signal.SIGKILL, signal.SIGTERM):
+        if number in KILLS:
             text = f"{member.name} was ended by {name} outside the allocator"
             return Death(member.name, name, "", text)
         text = f"{member.name} died of {name} outside the allocator"
         return Death(member.name, name, "", text, Verdict.CRASH)
-    if number not in (signal.SIGKILL, signal.SIGTERM):
+    if number not in KILLS:
         text = f"{member.name} died of {name} inside {inside}"
         return Death(member.name, name, inside, text, Verdict.CRASH)
     locks = dict.fromkeys(
@@ -91,3 +107,20 @@ def judge_death(layout: Layout, member: Member, number: int) -> Death:
         return Death(member.name, name, inside, text, Verdict.ORPHANED_LOCK, lock)
     text = f"{member.name} was killed ({name}) inside {inside}: the operation is half done"
     return Death(member.name, name, inside, text, Verdict.CRASH)
+
+
+def oom_kills() -> int:
+    """How many processes of this cgroup the kernel has killed for want of memory, as far as it
+    says; the difference of two counts is what matters."""
+    total = 0
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            root = Path("/sys/fs/cgroup", "memory" if controllers else "")
+            if controllers not in ("", "memory"):
+                continue
+            for name in ("memory.events", "memory.oom_control"):
+                with contextlib.suppress(OSError, ValueError):
+                    told = (root / path.lstrip("/") / name).read_text().split()
+                    total += int(told[told.index("oom_kill") + 1])
+    return total

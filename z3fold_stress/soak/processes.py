@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import os
-import signal
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +76,6 @@ def run_member(
     checking: Checking | None = None,
 ) -> None:
     """The body of a member's process. Ends when the arena says stop, or with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not _live.die_with_parent(parent):
         os._exit(0)
     _live.name_process(f"z3f-{member.name}")

@@ -30,6 +30,8 @@ class Course:
 
     seconds: float = 0.0
     interrupted: bool = False
+    ended: str = ""
+    """What ended it early, other than a verdict."""
     quiet_points: int = 0
     restarts: int = 0
     deaths: list[Death] = field(default_factory=list)
@@ -48,6 +50,8 @@ class SoakReport:
     judgements: list[Judgement]
     findings: list[AuditFinding]
     interrupted: bool
+    ended: str
+    """What ended the run early, other than a verdict: a signal, a process killed from outside."""
     counts: dict[str, int]
     reasons: dict[str, int]
     refusals: dict[str, int]
@@ -101,6 +105,7 @@ class SoakReport:
             signatures=signatures,
             findings=course.findings,
             interrupted=course.interrupted,
+            ended=course.ended,
             counts=statistics.counts(),
             reasons=statistics.reasons(),
             refusals=statistics.refusals(),
@@ -109,7 +114,13 @@ class SoakReport:
             density=course.density,
             workers={m.name: statistics.layout.task_field(m.task, "progress") for m in workers},
             deaths=[
-                {"name": d.name, "signal": d.signal, "inside": d.inside, "text": d.text}
+                {
+                    "name": d.name,
+                    "signal": d.signal,
+                    "inside": d.inside,
+                    "text": d.text,
+                    "sent_by": "somebody else" if d.foreign else "the run",
+                }
                 for d in course.deaths
             ],
             restarts=course.restarts,
@@ -137,11 +148,11 @@ class SoakReport:
 
     @property
     def status(self) -> int:
-        """0 nothing found, 1 found, 4 inconclusive: interrupted, or a worker did no work, or
+        """0 nothing found, 1 found, 4 inconclusive: ended early, or a worker did no work, or
         nothing was checked that was to be."""
         if self.judgements:
             return 1
-        if self.interrupted or self.idle_workers or not self.counts["verified"]:
+        if self.ended or self.idle_workers or not self.counts["verified"]:
             return 4
         if self.checks is not None and not self.checks.watchpoints:
             return 4

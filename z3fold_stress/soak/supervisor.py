@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -15,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import multiprocess
 
-from z3fold_stress import _live
+from z3fold_stress import _live, stopping
 from z3fold_stress.arena import Arena
 from z3fold_stress.dump import save
 from z3fold_stress.errors import VerdictError
 from z3fold_stress.judgement import AuditFinding, Judgement
 from z3fold_stress.sizes import sizes as draw_sizes
+from z3fold_stress.soak.account import Pending, account, aftermath, busy_queues, retire_kworkers
 from z3fold_stress.soak.coverage import Sampler
-from z3fold_stress.soak.death import judge_death
+from z3fold_stress.soak.death import Death, judge_death, locks_of, oom_kills
 from z3fold_stress.soak.processes import Checking, Member, cast, run_member
 from z3fold_stress.soak.report import Course, SoakReport
 from z3fold_stress.soak.residual import residual
@@ -40,6 +40,8 @@ __all__ = ["Soak", "ToolFailed"]
 TICK = 0.05
 GRACE = 0.8
 """Seconds that processes get to leave by themselves after a fatal verdict."""
+LEAVES = 0.7
+"""Seconds that they get when the run is asked to end."""
 NR_SIZES = 8192
 PROBED_PAGES = 64
 STATE = _live.TaskState
@@ -73,6 +75,10 @@ class Soak:
         self._last_look = 0.0
         self._fatal_since: float | None = None
         self._kills = random.Random(settings.seed)
+        self._killed: set[int] = set()
+        self._oom_kills = oom_kills()
+        self._counted: int | None = None
+        self._orphans: set[int] = set()
         self.sizes = draw_sizes(settings.sizes, NR_SIZES, settings.seed)
         self._context = multiprocess.get_context("spawn")
 
@@ -80,7 +86,10 @@ class Soak:
 
     def run(self) -> SoakReport:
         """Soak, and report. Raises ToolFailed when a process could not do its work."""
-        with Arena.make(self.settings.arena(), beside=self._room_beside()) as arena:
+        with (
+            stopping.noted(),
+            Arena.make(self.settings.arena(), beside=self._room_beside()) as arena,
+        ):
             self.arena = arena
             self.layout = arena.layout
             self.statistics = Statistics(arena.layout, _live.clock_rate())
@@ -95,22 +104,17 @@ class Soak:
             )
             arena.engine.set_injection(False)
             _, self.pool, _ = arena.call(_live.Call.CALL_CREATE_POOL, 0, 1)
-            handlers = {
-                number: signal.signal(number, self._on_signal)
-                for number in (signal.SIGINT, signal.SIGTERM)
-            }
             try:
                 self._set_pause(1)
                 for member in self.members.values():
-                    self._start(member)
+                    if not self._asked():
+                        self._start(member)
                 self._wait_for_start()
                 self._watch()
                 self._end()
                 return self._report()
             finally:
                 self._kill_all()
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
 
     def _slack(self) -> float:
         """CPU seconds that what a run injects may cost inside one operation."""
@@ -133,8 +137,12 @@ class Soak:
 
         return read_checks(self.arena, {m.task: m.name for m in self.members.values()})
 
-    def _on_signal(self, number: int, frame: object) -> None:
-        self.course.interrupted = True
+    def _asked(self) -> bool:
+        """Whether a signal asked the run to end."""
+        if (number := stopping.asked()) is not None and not self.course.interrupted:
+            self.course.interrupted = True
+            self.course.ended = f"interrupted ({number.name})"
+        return self.course.interrupted
 
     # processes
 
@@ -170,7 +178,7 @@ class Soak:
             name=member.name,
             daemon=True,
         )
-        process.start()
+        stopping.start(process)
         self.processes[member.task] = process
 
     def _state(self, task: int) -> int:
@@ -178,7 +186,7 @@ class Soak:
 
     def _wait_for_start(self) -> None:
         """All workers parked at their first quiet point; then off they go together."""
-        while not self.course.interrupted:
+        while not self._asked():
             states = {task: self._state(task) for task in self.members}
             if all(state != STATE.TASK_STARTING for state in states.values()):
                 break
@@ -203,7 +211,7 @@ class Soak:
 
     def _done(self) -> bool:
         """Whether the run has come to its end, by time, operations or a signal."""
-        if self.over or self.course.interrupted:
+        if self.over or self._asked():
             return True
         if self.settings.operations:
             return all(
@@ -225,7 +233,7 @@ class Soak:
             self._bury()
             alarm = self.watcher.look()
             if alarm is not None:
-                self._declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
+                self.declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
             self.on_tick(self)
             if self.series.due(self.elapsed):
                 self.series.take(self.elapsed)
@@ -240,7 +248,7 @@ class Soak:
         self.course.seconds = self.elapsed
         self.series.take(self.elapsed)
 
-    def _declare(self, verdict: Verdict, where: str, text: str, lock: int = 0) -> None:
+    def declare(self, verdict: Verdict, where: str, text: str, lock: int = 0) -> None:
         kind = list(Verdict).index(verdict) + 1
         self.arena.engine.declare(kind, where, text, 0, lock)
 
@@ -253,7 +261,9 @@ class Soak:
         """SIGKILL to a random process, wherever it is."""
         alive = [task for task in self.members if self._state(task) == STATE.TASK_RUNNING]
         if alive:
-            self.processes[self._kills.choice(alive)].kill()
+            process = self.processes[self._kills.choice(alive)]
+            self._killed.add(process.pid)
+            process.kill()
 
     def _bury(self) -> None:
         """Look for processes that ended, and judge each death."""
@@ -271,15 +281,29 @@ class Soak:
                     "what it printed is above"
                 )
             self.layout.poke("task", self.layout.task_offset(task), state=STATE.TASK_DEAD)
-            death = judge_death(self.layout, member, -process.exitcode)
+            by_run = process.pid in self._killed
+            death = judge_death(self.layout, member, -process.exitcode, by_run=by_run)
             self.course.deaths.append(death)
-            if death.verdict == Verdict.CRASH and self._told_of_crash(task):
+            if death.foreign and death.inside:
+                self._give_up_after(death, task)
+            elif death.verdict == Verdict.CRASH and self._told_of_crash(task):
                 continue
             if death.verdict is not None:
-                self._declare(death.verdict, death.inside or "outside", death.text, death.lock)
+                self.declare(death.verdict, death.inside or "outside", death.text, death.lock)
             elif not self.over:
                 self.course.restarts += 1
                 self._start(member, recover=True)
+
+    def _give_up_after(self, death: Death, task: int) -> None:
+        """What it left half done is nobody's fault, and nothing can be judged after it: what
+        others say from now on, or said of its locks meanwhile, does not count."""
+        if self._counted is None:
+            self._counted = self.layout.arena("nr_verdicts")
+            memory = oom_kills() > self._oom_kills
+            why = " (the kernel, for want of memory: it counts an OOM kill)" if memory else ""
+            self.course.ended = f"{death.text}{why}; nothing can be said about what came after it"
+        self._orphans |= {lock for _, lock in locks_of(self.layout, task)}
+        self.layout.poke("arena", 0, stop=2)
 
     def _told_of_crash(self, task: int) -> bool:
         """Whether the process itself recorded what it died of."""
@@ -287,75 +311,84 @@ class Soak:
 
     # quiet points
 
-    def _parked(self, roles: Iterable[int]) -> bool:
-        return all(
-            self._state(task) in (STATE.TASK_PARKED, STATE.TASK_DONE)
+    def _absent(self, roles: Iterable[int]) -> Pending:
+        """Who is not parked, and how far each is."""
+        return tuple(
+            (member.name, self.layout.task_field(task, "progress"))
             for task, member in self.members.items()
             if member.role in roles
+            and self._state(task) not in (STATE.TASK_PARKED, STATE.TASK_DONE)
         )
 
-    def _queues_idle(self) -> bool:
-        pool = self.layout.pool(0)
-        for name in ("compact_wq", "release_wq"):
-            at = self.layout.pool_offset(0) + _live.fields()["pool"][1][name][0]
-            queue = self.layout.read("workqueue", at)
-            if queue["running"] or queue["next"] != at + _live.fields()["workqueue"][1]["next"][0]:
+    def _wait_for(self, pending: Callable[[], Pending]) -> bool:
+        """Wait until nothing is pending, under watch. False when the run ended meanwhile, or the
+        wait is given up. A stall is where the same is pending and nothing of it moves, while all
+        processes get their turns."""
+        ticks = still = rounds = 0
+        seen: Pending = ()
+        while missing := pending():
+            if self.over or self._asked() or ticks > 4 * self._patience:
                 return False
-        return bool(pool)
-
-    def _wait_until(self, ready: Callable[[], bool]) -> bool:
-        """Wait for that, under watch; false when the run ended meanwhile."""
-        deadline = time.monotonic() + PATIENCE * max(1.0, self.settings.stall)
-        while not ready():
-            if self.over or self.course.interrupted:
-                return False
-            if time.monotonic() > deadline:
-                self._declare(Verdict.STALL, "quiet point", f"{self._absent()} did not come")
+            if missing != seen:
+                seen, still, rounds = missing, ticks, self.watcher.rounds.done
+            turns = self.watcher.rounds.done - rounds
+            if ticks - still > self._patience and turns >= self.watcher.stall_ticks:
+                names = ", ".join(name for name, _ in missing)
+                self.declare(Verdict.STALL, "quiet point", f"{names} did not come to rest")
                 return False
             time.sleep(0.005)
-            self._slow_tick()
+            ticks += self._slow_tick()
         return not self.over
 
-    def _slow_tick(self) -> None:
-        """The watcher counts in TICKs: give it no more than that while waiting closely."""
+    @property
+    def _patience(self) -> int:
+        """Ticks after which it matters whether somebody stalls, or gets no CPU time."""
+        return round(PATIENCE * max(1.0, self.settings.stall) / TICK)
+
+    def _slow_tick(self) -> bool:
+        """The watcher counts in TICKs: give it no more than that while waiting closely. True when
+        it had one."""
         now = time.monotonic()
         if now - self._last_look < TICK:
-            return
+            return False
         self._last_look = now
         self._bury()
-        alarm = self.watcher.look()
-        if alarm is not None:
-            self._declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
-
-    def _absent(self) -> str:
-        """Who is not parked, or else the queues."""
-        absent = [m.name for m in self.members.values() if not self._parked((m.role,))]
-        return ", ".join(dict.fromkeys(absent)) or "the work queues"
+        alarm = self.watcher.look(count=True)
+        if alarm is not None and self._counted is None:
+            self.declare(alarm.verdict, "watch", alarm.text, lock=alarm.lock)
+        return True
 
     def _quiet_point(self) -> None:
         """Everyone outside, queues empty: audit, ask quiet pages to move, audit again."""
         self._set_pause(1)
-        if self._wait_until(lambda: self._parked(PARKERS)) and self._wait_until(self._queues_idle):
-            self._set_pause(2)
-            if self._wait_until(lambda: self._parked(tuple(_live.Role))):
-                self._audit_quiet(probe=True)
-                self.course.density = self.statistics.density()
-                self.course.quiet_points += 1
+        if self._all_quiet():
+            self.audit_quiet(probe=True)
+            self.course.density = self.statistics.density()
+            self.course.quiet_points += 1
         self._set_pause(0)
 
-    def _audit_quiet(self, probe: bool) -> bool:
+    def _all_quiet(self) -> bool:
+        """Park everyone, the kworkers last: whether all came."""
+        if not self._wait_for(lambda: self._absent(PARKERS)):
+            return False
+        if not self._wait_for(lambda: busy_queues(self.layout)):
+            return False
+        self._set_pause(2)
+        return self._wait_for(lambda: self._absent(tuple(_live.Role)))
+
+    def audit_quiet(self, probe: bool) -> bool:
         """Audit, and where all is well ask some pages to move; true when nothing was found."""
-        self._take(self.arena.audit())
+        self.take(self.arena.audit())
         if self.course.findings or not probe:
             return not self.course.findings
         try:
             self.arena.call(_live.Call.CALL_PROBE, self.pool, PROBED_PAGES)
         except VerdictError:
             return False
-        self._take(self.arena.audit())
+        self.take(self.arena.audit())
         return not self.course.findings
 
-    def _take(self, findings: list[AuditFinding]) -> None:
+    def take(self, findings: list[AuditFinding]) -> None:
         self.course.findings.extend(findings)
         if findings and not self.layout.arena("nr_verdicts"):
             first = findings[0]
@@ -367,67 +400,53 @@ class Soak:
 
     def _end(self) -> None:
         """Stop everyone; then, as nobody is left, account for everything."""
-        found = self.over
-        if not found:
+        if not self.over:
             self.layout.poke("arena", 0, stop=1)
         self._set_pause(0)
         self._join()
+        if self.course.ended:
+            return  # what was cut short cannot be accounted for
         clean = self.layout.arena("stop") == 1 and not self.layout.arena("nr_verdicts")
         self.layout.poke("arena", 0, stop=0 if clean else self.layout.arena("stop"))
-        for name in ("compact_wq", "release_wq"):
-            at = self.layout.pool_offset(0) + _live.fields()["pool"][1][name][0]
-            self.layout.poke("workqueue", at, worker=0)
+        retire_kworkers(self.layout)
         if not clean:
             if not self.course.findings:
-                self.course.findings.extend(f for f in self.arena.audit() if not self._aftermath(f))
+                self.course.findings.extend(
+                    f for f in self.arena.audit() if not aftermath(self.layout, f)
+                )
             return
         with contextlib.suppress(VerdictError):  # it is in the arena's record, as any other
-            self._account()
-
-    def _aftermath(self, finding: AuditFinding) -> bool:
-        """After an operation was left in the middle, its locks and its marks say nothing new."""
-        left = self.layout.arena("stop") == 2
-        return left and (finding.rule in (19, 20) or "marked as running" in finding.text)
-
-    def _account(self) -> None:
-        """Drain, audit, free everything, and see that nothing is left."""
-        call = self.arena.call
-        call(_live.Call.CALL_DRAIN, self.pool, 2**64 - 1)
-        self.course.density = self.statistics.density()
-        if not self._audit_quiet(probe=True):
-            return
-        call(_live.Call.CALL_RELEASE_OBJECTS, self.pool)
-        call(_live.Call.CALL_DRAIN, self.pool, 2**64 - 1)
-        self._take(self.arena.audit())
-        pool = self.layout.pool(0)
-        if not self.course.findings and (pool["pages_nr"] or pool["slots_nr"]):
-            self._declare(
-                Verdict.LEAK,
-                "end of the run",
-                f"all objects are freed, and {pool['pages_nr']} pages and "
-                f"{pool['slots_nr']} slots objects are left",
-            )
-            return
-        call(_live.Call.CALL_DESTROY_POOL, self.pool)
-        self._take(self.arena.audit())
+            account(self)
 
     def _join(self) -> None:
-        """Everyone ends by itself. Who does not, the watcher judges; at long last the clock."""
-        deadline = time.monotonic() + PATIENCE * max(1.0, self.settings.stall)
-        while self.processes and not self._gave_up() and time.monotonic() < deadline:
+        """Everyone ends by itself. Who does not, the watcher judges; at long last it is killed."""
+        ticks, rounds, asked = 0, self.watcher.rounds.done, 0.0
+        while self.processes and not self._gave_up() and ticks <= self._patience:
             time.sleep(0.005)
-            self._slow_tick()
-        for task, process in list(self.processes.items()):
-            inside = " > ".join(name for name, _, _ in self.layout.inside(self.layout.task(task)))
-            if not self.layout.arena("nr_verdicts"):
-                self._declare(
-                    Verdict.STALL,
-                    "end of the run",
-                    f"{self.members[task].name} did not end (inside {inside or 'no operation'})",
-                )
-            process.kill()
-            process.join()
-            del self.processes[task]
+            ticks += self._slow_tick()
+            if self._asked():
+                asked = asked or time.monotonic()
+                if time.monotonic() - asked > LEAVES or not self._anyone_inside():
+                    break
+        judged = self.layout.arena("nr_verdicts") or self.course.ended
+        if self.processes and not judged:
+            self._judge_late(self.watcher.rounds.done - rounds)
+        self._kill_all()
+
+    def _anyone_inside(self) -> bool:
+        """Whether a process still has to leave the allocator."""
+        away = (STATE.TASK_DONE, STATE.TASK_STARTING)
+        return any(self._state(task) not in away for task in self.processes)
+
+    def _judge_late(self, rounds: int) -> None:
+        """Somebody did not end, in so many rounds of all: no stall where it had no CPU time."""
+        task = next(iter(self.processes))
+        inside = " > ".join(name for name, _, _ in self.layout.inside(self.layout.task(task)))
+        text = f"{self.members[task].name} did not end (inside {inside or 'no operation'})"
+        if rounds >= self.watcher.stall_ticks:
+            self.declare(Verdict.STALL, "end of the run", text)
+        else:
+            self.course.ended = f"{text}; it was given no CPU time, so nothing can be said"
 
     def _gave_up(self) -> bool:
         """A fatal verdict some while ago: who is not gone yet waits for what never comes."""
@@ -480,4 +499,13 @@ class Soak:
     # for the report and the display
 
     def judgements(self) -> list[Judgement]:
-        return self.arena.judgements()
+        """What counts of what the arena recorded."""
+        told = self.arena.judgements()
+        if self._counted is None:
+            return told
+        orphaned = Verdict.ORPHANED_LOCK
+        return [
+            judgement
+            for judgement in told[: self._counted]
+            if not (judgement.verdict is orphaned and judgement.lock in self._orphans)
+        ]

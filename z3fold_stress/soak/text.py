@@ -11,8 +11,8 @@ __all__ = ["as_text", "verdict_lines"]
 def verdict_lines(report: SoakReport) -> list[str]:
     """What was found, and the last events around it."""
     if report.status == 4:
-        if report.interrupted:
-            return ["INCONCLUSIVE: interrupted; nothing was found so far."]
+        if report.ended:
+            return [f"INCONCLUSIVE: {report.ended}; nothing was found so far."]
         if report.checks and not report.idle_workers and report.counts["verified"]:
             return ["INCONCLUSIVE: no watchpoint was ever set: give a smaller --watch-rate."]
         idle = ", ".join(report.idle_workers) or "every worker"
@@ -145,6 +145,7 @@ def _rest(report: SoakReport) -> list[str]:
             f"Killed processes: {len(report.deaths)}, of which {report.restarts} outside the "
             "allocator, recovered and started again"
         )
+        lines += [f"  {d['text']}" for d in report.deaths if d["sent_by"] != "the run"]
     lines.append("Workers: " + ", ".join(f"{k} {n:,}" for k, n in report.workers.items()))
     if report.dump:
         lines.append(f"Dump: {report.dump}   (z3fold-stress inspect {report.dump})")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from z3fold_stress import stopping
 from z3fold_stress.campaign.crew import CrewError, run_jobs
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
@@ -113,10 +114,11 @@ def tame(
     began = time.monotonic()
     result = Taming(wild, seed)
     try:
-        _search(result, began, seconds, cpu_seconds, most, tell)
-        if result.finding is not None:
-            left = max(1.0, seconds - (time.monotonic() - began))
-            _make_small(result, min(shrink_seconds, left))
+        with stopping.interruptible():
+            _search(result, began, seconds, cpu_seconds, most, tell)
+            if result.finding is not None:
+                left = max(1.0, seconds - (time.monotonic() - began))
+                _make_small(result, min(shrink_seconds, left))
     except KeyboardInterrupt:
         result.interrupted = True
     result.seconds = time.monotonic() - began

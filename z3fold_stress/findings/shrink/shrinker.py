@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from z3fold_stress import stopping
 from z3fold_stress.errors import ScenarioError
 from z3fold_stress.explore.explorer import Budget, explore_world
 from z3fold_stress.explore.portfolio import Arm
@@ -63,7 +64,7 @@ class _Shrinker:
         self.seen = {finding.scenario.content_hash()}
 
     def over(self) -> bool:
-        return time.monotonic() > self.deadline
+        return time.monotonic() > self.deadline or stopping.asked() is not None
 
     def fails(self, world: World, schedule: Schedule) -> bool:
         """In the same way, twice."""
