@@ -122,6 +122,7 @@ cdef void run_or_wait(workqueue_t *wq) noexcept nogil:
     cdef u32 spins = 0
     cdef u64 running
     while not run_one_work(wq, -1):
+        gate_peek(&wq.running, False)
         gate_look_away()
         running = wq.running
         gate_look_again()

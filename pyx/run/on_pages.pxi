@@ -2,23 +2,44 @@
 # CODE_NAME.
 
 
+cdef u64 peek_page(object_t *o) noexcept nogil:
+    """The page that an object is in at this moment, as its handle and slot say; 0: in none."""
+    cdef u64 handle, page
+    gate_peek(&o.handle, False)
+    gate_look_away()
+    handle = o.handle
+    gate_look_again()
+    if handle == 0:
+        return 0
+    if not handle & 1:
+        gate_peek(<u64 *>at(handle), False)
+    gate_look_away()
+    page = page_of_handle(handle)
+    gate_look_again()
+    return page if is_frame(page) else 0        # the slots may be freed between the two looks
+
+
 cdef u32 frame_of(const instruction *i) noexcept nogil:
     """The frame that a migration operation is about: given by number, or where an object is
     now, or was last. A scanner finds pages by number: it takes no lock to learn it."""
     cdef object_t *o
-    cdef u64 page
+    cdef u64 page, known
     if not i.flags & FLAG_PAGE_OF:
         return <u32>i.a
     o = object_at(<u32>i.a)
+    page = peek_page(o)
+    if page == 0:
+        gate_peek(&o.last_page, False)
     gate_look_away()
-    page = page_of_handle(o.handle) if o.handle else 0
+    known = o.last_page
     gate_look_again()
-    if page:
-        gate_remember(&o.last_page)
+    if page and page != known:
+        gate_peek(&o.last_page, True)
         gate_look_away()
         o.last_page = page
         gate_look_again()
-    return page_to_pfn(virt_to_page(o.last_page)) if o.last_page else <u32>-1
+    page = page if page else known
+    return page_to_pfn(virt_to_page(page)) if page else <u32>-1
 
 
 cdef void migrate_named(const instruction *i, page_t *page) noexcept nogil:

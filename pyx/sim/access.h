@@ -49,12 +49,12 @@ ALWAYS_INLINE void access_copy(struct access *to, const struct access *from)
     to->pc = from->pc;
 }
 
-/* A wait that stands for a loop which only lets others run, and then looks by an access of its
- * own: it orders nothing, races with nothing, and touches nothing. What it waits for it depends on,
- * as any read of the word. */
+/* Nobody's access: a wait that stands for a loop which only lets others run, and then looks by an
+ * access of its own; a program that asks where an object is. It orders nothing, races with nothing,
+ * and touches nothing. What comes next depends on it, as on any access. */
 ALWAYS_INLINE bool access_is_hint(const struct access *a)
 {
-    return a->kind >= POINT_FREE && a->order == ORDER_RELAXED;
+    return a->kind == POINT_PEEK || (a->kind >= POINT_FREE && a->order == ORDER_RELAXED);
 }
 
 /* Dependence, the one definition: for depth-first search with reduction, for POS and SURW, for the

@@ -59,6 +59,7 @@ cdef extern from "sim/remote.h":
     void gate_progress "z3f_progress"(u32 at) noexcept nogil
     void gate_look_away "sim_look_away"() noexcept nogil
     void gate_look_again "sim_look_again"() noexcept nogil
+    void gate_peek "sim_peek"(const u64 *word, bint writes) noexcept nogil
     void gate_remember "sim_remember"(u64 *word) noexcept nogil
     void data_race "sim_data_race"(int reason) noexcept nogil
     bint accesses_seen "z3f_yes"() noexcept nogil   # by whoever looks for races

@@ -23,7 +23,7 @@ static inline u64 in_window(const volatile void *p)
 
 static inline bool is_point(const struct access *a)
 {
-    return a->kind == POINT_RMW || unlikely(sim.every_access)
+    return a->kind >= POINT_RMW || unlikely(sim.every_access)
         || (unlikely(promoted_filter[(a->pc ^ a->pc >> 13) & 8191]) && promoted(a->pc));
 }
 
@@ -160,6 +160,18 @@ void sim_writes(const void *p, u64 size)
         watch_access(offset, size, true, false, HERE);
     else
         ASSERT_NOT_OURS(p, HERE);
+}
+
+/* A program looks at a word of the arena, or notes what it saw there, by no operation of the
+ * subject: what it does next depends on it. */
+void sim_peek(const u64 *word, bool writes)
+{
+    u64 offset = in_window(word);
+
+    if (offset < sim.window)
+        access_memory((struct access){ .kind = POINT_PEEK, .atomic = true, .reads = true,
+                                       .writes = writes, .size = 8, .offset = offset,
+                                       .pc = HERE }, NULL, 0);
 }
 
 /* memset of freed memory: its death was an access to all of it already. */

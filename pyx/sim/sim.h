@@ -259,6 +259,7 @@ void sim_data_race(int reason);
 u32 sim_history_invoke(u32 object, bool write, u64 value);
 void sim_leave_operation(void);
 void sim_poison(void *p, int byte, u64 size);
+void sim_peek(const u64 *word, bool writes);
 void sim_reads(const void *p, u64 size);
 void sim_writes(const void *p, u64 size);
 void sim_birth(u64 offset);

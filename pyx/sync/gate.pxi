@@ -33,6 +33,7 @@ cdef extern from *:
     void gate_progress "z3f_nothing"(u32 at) noexcept nogil
     void gate_look_away "z3f_nothing"() noexcept nogil
     void gate_look_again "z3f_nothing"() noexcept nogil
+    void gate_peek "z3f_nothing"(const u64 *word, bint writes) noexcept nogil
     void gate_remember "z3f_nothing"(u64 *word) noexcept nogil
     void data_race "z3f_nothing"(int reason) noexcept nogil
     bint accesses_seen "z3f_no"() noexcept nogil    # by whoever looks for races

@@ -14,6 +14,7 @@ enum point_kind {
     POINT_POISON,               /* "poison": the dead are filled with a pattern */
     POINT_FENCE,                /* "fence" */
     POINT_RMW,                  /* "atomic": a read-modify-write */
+    POINT_PEEK,                 /* "look": by a program at what it holds no reference to */
     POINT_TRYLOCK,              /* "trylock" */
     POINT_UNLOCK,               /* "unlock" */
     POINT_READ_UNLOCK,          /* "read_unlock" */
