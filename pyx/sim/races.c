@@ -574,7 +574,7 @@ static __attribute__((noinline)) bool touched_by(const struct access *a, u8 by)
     if (by == USE_OTHERS && a->size > 8 && range_has(a, USE_OTHERS))
         return true;
     for (u64 i = first; i <= last; i++) {
-        if (!(use[i] & by)) {
+        if ((use[i] & by) != by) {
             mixed |= use[i] != 0;
             use[i] |= by;
         }
@@ -589,21 +589,21 @@ static __attribute__((noinline)) bool touched_by(const struct access *a, u8 by)
 
 void races_waits(const struct access *a)
 {
-    if (!sim.alone && a->size)
-        touched_by(a, USE_POINTS);
+    if (!sim.alone && a->size && touched_by(a, USE_POINTS))
+        touched_by(a, USE_POINTS | USE_WAITED);
 }
 
-/* Whoever waits for something about this memory might see it at any moment. */
-static __attribute__((noinline)) void may_be_waited_for(const struct sim_task *t,
-                                                        const struct access *a)
+/* Whoever waits for something about this memory might see it at any moment, and if it never comes
+ * does no access that would show it: each write of it is a schedule point. */
+static __attribute__((noinline)) void may_be_waited_for(const struct access *a)
 {
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        const struct sim_task *other = &sim.task[i];
+    u64 first = a->offset >> 2, last = (a->offset + a->size - 1) >> 2;
 
-        if (other != t && other->state == TASK_WAITING && other->next.kind >= POINT_LOCK
-                && accesses_overlap(a, &other->next))
+    for (u64 i = first; i <= last; i++)
+        if (use[i] & USE_WAITED) {
             promote(a->pc);
-    }
+            return;
+        }
 }
 
 static inline bool used_by_others_only(const struct access *a)
@@ -679,7 +679,7 @@ static __attribute__((noinline)) void any_access(struct sim_task *t, const struc
             return;
         }
         if (!point && a->writes)
-            may_be_waited_for(t, a);
+            may_be_waited_for(a);
     }
     clocks_now();
     d.now = d.before = clock_of(d.task);

@@ -9,6 +9,7 @@
 enum use {
     USE_POINTS = 1,
     USE_OTHERS = 2,
+    USE_WAITED = 4,             /* and not by such points only: somebody may wait for a change */
 };
 extern u8 *use;
 
