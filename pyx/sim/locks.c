@@ -181,6 +181,7 @@ static inline __attribute__((always_inline)) bool lock_access(struct access a, i
         sim_may_die(t);
     if (takes) {
         check_self(t, &a);
+        races_announce(&a);
         if (t->nr_held)
             lock_order_wanted(t, &a, lock_class);
     }
