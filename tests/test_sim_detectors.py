@@ -559,7 +559,7 @@ def test_failures_are_injected_within_their_budget(kind: str, budget: int) -> No
     scenario = Scenario(actors=actors, setup=[op.alloc("a", 640, fill=True)], faults={kind: budget})
     seen = set()
     with World(scenario, SOUND) as world:
-        for outcome in outcomes(world, "random", 1500):
+        for outcome in outcomes(world, "pos", 2000):
             assert outcome["ending"] == "done", outcome
             failed = [choice[2] - 1 for choice in outcome["schedule"] if 0 < choice[2] < DIES]
             assert set(failed) <= {FAULTS.index(kind)}
