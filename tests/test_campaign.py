@@ -427,6 +427,18 @@ def test_what_is_found_is_told_before_its_round_is_over(processes: int) -> None:
     assert len(found) == len({*found}) > 1
 
 
+def test_a_set_up_that_fails_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set-ups are run by the correct protocol: it is what is wrong then."""
+    broken = Scenario(
+        name="broken",
+        setup=[op.lock("x"), op.lock("x")],
+        actors={"one": [op.load("x", "r")], "two": [op.load("x", "r")]},
+    )
+    monkeypatch.setattr(fuzzing, "generate", lambda seed, number: broken)
+    result = quick_fuzz(monkeypatch, "sound", 2, programs=2)
+    assert [line.split(":")[0] for line in result.setups] == ["broken", "broken"]
+
+
 def test_fuzz_finds_nothing_in_the_correct_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
     result = quick_fuzz(

@@ -66,6 +66,7 @@ class Round:
     executions: int = 0
     limited: int = 0
     unordered: int = 0
+    setups: list[str] = field(default_factory=list)
     coverage: int = 0
     findings: list[dict[str, Any]] = field(default_factory=list)
     unrepeated: list[dict[str, Any]] = field(default_factory=list)
@@ -98,7 +99,8 @@ def _explore(
     scenario: Scenario, settings: FuzzSettings, number: int, result: Round, known: set[str]
 ) -> None:
     with World(scenario, resolve(settings.design), coverage=True) as world:
-        if world.failed is not None:
+        if world.failed is not None:  # by the correct protocol, which set-ups are run by
+            result.setups.append(f"{scenario.name}: {world.failed['verdict']['text']}")
             return
         covered = _sim.coverage_total()
         look, gained = FIRST_LOOK, 0
@@ -199,6 +201,8 @@ class Fuzz:
     executions: int = 0
     limited: int = 0
     unordered: int = 0
+    setups: list[str] = field(default_factory=list)
+    """Scenarios whose set-up fails by itself, and how."""
     coverage: int = 0
     """The most that one round covered: pairs of lines."""
     seconds: float = 0.0
@@ -261,6 +265,7 @@ def fuzz(
         result.executions += done.executions
         result.limited += done.limited
         result.unordered += done.unordered
+        result.setups += done.setups
         result.coverage = max(result.coverage, done.coverage)
         result.corpus += len(done.interesting)
         for value in done.findings:

@@ -100,7 +100,7 @@ def fuzz_command(
     else:
         _report(result, saving.paths)
         storing.say()
-    if result.findings:
+    if result.findings or result.setups:
         sys.exit(1)
     unsure = result.interrupted or result.error or result.limited or result.unrepeated
     sys.exit(4 if unsure or not result.executions else 0)
@@ -127,6 +127,7 @@ def _json(result: Fuzz, saving: Saving, storing: Storing) -> dict[str, object]:
         "coverage": result.coverage,
         "kept": result.corpus,
         "limited": result.limited,
+        "setups": result.setups,
         "seconds": round(result.seconds, 2),
         "interrupted": result.interrupted,
         "error": result.error,
@@ -148,6 +149,8 @@ def _report(result: Fuzz, saved: list[Path]) -> None:
     )
     if result.error:
         click.echo(f"ended early: {result.error}")
+    for line in result.setups:
+        click.echo(f"  the set-up fails by itself, of {line}"[:200])
     if result.limited:
         click.echo(f"inconclusive: {limits_met(result.limited, result.unordered)}")
     for warning in result.warnings.values():
