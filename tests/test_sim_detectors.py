@@ -6,7 +6,12 @@ is found always.
 
 from __future__ import annotations
 
+import json
+import signal
 import struct
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -359,9 +364,62 @@ def test_a_schedule_that_starves_somebody_proves_no_livelock(strategy: str) -> N
     assert tally.verdicts == set()
 
 
-def test_a_loop_of_plain_loads_is_a_livelock() -> None:
-    tally = look({"a": [op.repeat(2_000_000, [op.load("x", "r")])]}, executions=2)
-    assert "loops without waiting" in told(tally, Verdict.LIVELOCK)["text"]
+LONG = {"a": [op.repeat(2_000_000, [op.load("x", "r")])]}
+FOR_EVER = {
+    f"{order} {step.name}s": [op.repeat(2**31 - 1, [step])]
+    for order in ("plain", "relaxed")
+    for step in (op.load("x", "r", order), op.store("x", 1, order))
+}
+
+
+def test_much_to_do_is_no_livelock() -> None:
+    """Millions of accesses without a schedule point, and an end."""
+    tally = look(LONG, executions=2)
+    assert (tally.status, tally.executions, tally.limited) == (Status.CLEAN, 2, 0)
+
+
+@pytest.mark.parametrize("ops", FOR_EVER.values(), ids=FOR_EVER)
+def test_the_time_reaches_a_loop_without_a_point(ops: list[Op]) -> None:
+    """Nobody can tell whether it has an end: no verdict, and no pass."""
+    began = time.monotonic()
+    with World(Scenario(actors={"a": ops}), SOUND) as world:
+        tally = explore_world(world, arms_of("random"), budget=Budget(seconds=0.3))
+        assert time.monotonic() - began < 20
+        assert (tally.status, tally.verdicts) == (Status.INCONCLUSIVE, set())
+        assert tally.limited == tally.executions > 0
+
+
+def test_a_loop_ends_by_itself_where_there_is_no_time_limit() -> None:
+    tally = look({"a": FOR_EVER["plain loads"]}, executions=1)
+    assert (tally.status, tally.limited) == (Status.INCONCLUSIVE, 1)
+
+
+STOPPED = """
+import sys
+from z3fold_stress.cli import main
+main(["explore", sys.argv[1], "--seconds", "300", "--json", "--no-save", "--no-store"])
+"""
+
+
+def test_ctrl_c_reaches_a_loop_without_a_point(tmp_path: Path) -> None:
+    """With the report so far, and no verdict."""
+    path = tmp_path / "loop.py"
+    path.write_text(
+        "from z3fold_stress import Scenario, op\n"
+        "loop = [op.repeat(2**31 - 1, [op.load('x', 'r', 'relaxed')])]\n"
+        "scenario = Scenario(actors={'a': loop, 'b': loop})\n"
+    )
+    command = [sys.executable, "-c", STOPPED, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        time.sleep(2)
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert time.monotonic() - asked < 15
+    assert (process.returncode, err) == (4, b"")
+    (trail,) = json.loads(out)["trails"]
+    assert trail["interrupted"]
+    assert not trail["findings"]
 
 
 def test_a_limit_that_was_reached_is_no_pass() -> None:

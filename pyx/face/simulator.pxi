@@ -61,7 +61,7 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     void sim_run_alone(u32 task) noexcept nogil
     bint sim_can_go(const sim_task_t *t) noexcept nogil
     void sim_image(u32 context_bytes) noexcept nogil
-    int sim_explore(u64 executions, u64 nanoseconds) noexcept nogil
+    int sim_explore(u64 executions, u64 nanoseconds, u64 left) noexcept nogil
     bint sim_died(u32 task) noexcept nogil
     void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock,
                     const char *text) noexcept nogil
@@ -411,12 +411,14 @@ cdef class Simulator:
             search.tree = sim.search
             search.execution = sim.execution
 
-    def explore(self, u64 executions, u64 nanoseconds):
-        """Run executions; returns why it stopped (enum stop)."""
+    def explore(self, u64 executions, u64 nanoseconds, u64 left=0):
+        """Run executions; returns why it stopped (enum stop). Within `nanoseconds`, and an execution
+        more; one that is still under way after `left` (0: no matter when), or when a signal has
+        come, is cut as at the step limit."""
         cdef int why
         self.bind_world()
         with nogil:
-            why = sim_explore(executions, nanoseconds)
+            why = sim_explore(executions, nanoseconds, left)
         if self.search is not None:
             self.search.execution = sim.execution
         return STOP_NAMES[why]
@@ -488,7 +490,7 @@ cdef class Simulator:
             sim.recording = record
             trace_reset()
             with nogil:
-                sim_explore(1, <u64>-1 >> 1)
+                sim_explore(1, <u64>-1 >> 1, 0)
             return self.outcome()
         finally:
             sim.every_access = every

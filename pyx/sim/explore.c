@@ -51,7 +51,7 @@ static void reset(void)
         memcpy(sim.task[i].context, sim.task[i].saved, context_bytes);
 }
 
-static u64 now_ns(void)
+u64 sim_now(void)
 {
     struct timespec t;
 
@@ -160,15 +160,20 @@ static void one_execution(void)
     sim_totals.pruned += sim.ending == END_PRUNED;
 }
 
-int sim_explore(u64 executions, u64 nanoseconds)
+/* Returns after about so many nanoseconds, between two executions; `left` (0: none) is when even
+ * one that is under way is cut. */
+int sim_explore(u64 executions, u64 nanoseconds, u64 left)
 {
-    u64 deadline = now_ns() + nanoseconds;
+    u64 deadline = sim_now() + nanoseconds;
     int why = STOP_EXECUTIONS;
 
     if (sim_enter())
         return STOP_LOST;
+    sim.deadline = left ? sim_now() + left : 0;
+    sim.ran_long = false;
     for (u64 n = 0; n < executions; n++) {
-        if ((n & 63) == 63 && now_ns() > deadline) {
+        if (unlikely(sim_stop_asked())
+                || (((n & 63) == 63 || sim.ran_long) && sim_now() > deadline)) {
             why = STOP_TIME;
             break;
         }
@@ -179,7 +184,7 @@ int sim_explore(u64 executions, u64 nanoseconds)
             break;
         }
         sim.rng = sim_random_next(sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1);
-        sim.unnumbered = false;
+        sim.unnumbered = sim.ran_long = false;
         sim.hash = 0;
         trace_reset();
         races_begin();

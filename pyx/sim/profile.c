@@ -23,10 +23,12 @@ static u32 enough(u32 least)
 /* Whether the execution that begins is a profiling one; `fresh`: what was measured is void. */
 bool profile_begin(struct profile *p, u32 least, bool *fresh)
 {
-    *fresh = p->world != worlds || p->seed != sim.seed || p->nr_promoted != sim.nr_promoted;
+    *fresh = p->world != worlds || p->seed != sim.seed || p->nr_promoted != sim.nr_promoted
+          || (p->last && sim.ending == END_AGAIN);
     if (*fresh)
         *p = (struct profile){ .world = worlds, .seed = sim.seed, .nr_promoted = sim.nr_promoted };
-    if (p->done >= enough(least))
+    p->last = p->done < enough(least);
+    if (!p->last)
         return false;
     sim.unnumbered = true;
     sim.rng = sim_random_next(sim_mix(sim.seed ^ sim_mix(~(u64)p->done)) | 1);

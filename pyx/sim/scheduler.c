@@ -18,12 +18,18 @@
 #include <string.h>
 
 
+enum {
+    MOST_ACCESSES = 1 << 25,            /* of a task in one execution */
+    MOST_UNDO = 1 << 24,                /* words to be put back after one execution */
+};
+
 struct sim sim;
 
 static void *main_sp;
 static u64 full_window;
 static bool starting;                   /* each task runs to its first point */
 static bool in_fiber;
+static volatile sig_atomic_t stop_asked; /* a signal came that somebody handles */
 static u64 start_clock[SIM_TASKS];      /* of a replay; 0: the first synchronisation operation */
 
 /* --- what is chosen, written down --- */
@@ -100,11 +106,14 @@ void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, con
     report(kind, where, page, handle, lock, 0, text);
 }
 
-/* A million accesses by one task in one execution. */
-void sim_runaway(void)
+/* Each time that a task has made another million accesses: it may loop where there is no schedule
+ * point, or just have much to do. Nobody can tell which: there is a limit, and no verdict. */
+void sim_ran_long(void)
 {
-    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->next.pc,
-             "a task loops without waiting for anybody");
+    sim.ran_long = true;
+    if (sim.running->accesses >= MOST_ACCESSES || undo_used() >= MOST_UNDO || stop_asked
+            || (sim.deadline && sim_now() > sim.deadline))
+        sim_end(END_STEPS);
 }
 
 /* --- choosing --- */
@@ -460,6 +469,58 @@ static int catch_crashes(void)
     return 0;
 }
 
+/* --- asked to stop --- */
+
+static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+enum { STOP_SIGNALS = sizeof(stop_signals) / sizeof(stop_signals[0]) };
+
+static struct sigaction before_stop[STOP_SIGNALS];
+
+/* Whoever handles it goes on doing so; but an interpreter does only when this has returned. */
+static void on_stop(int signal, siginfo_t *info, void *context)
+{
+    stop_asked = 1;
+    for (u32 i = 0; i < STOP_SIGNALS; i++) {
+        if (stop_signals[i] != signal)
+            continue;
+        if (before_stop[i].sa_flags & SA_SIGINFO)
+            before_stop[i].sa_sigaction(signal, info, context);
+        else
+            before_stop[i].sa_handler(signal);
+    }
+}
+
+static bool is_handled(const struct sigaction *action)
+{
+    return action->sa_flags & SA_SIGINFO
+        || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+static void notice_stops(void)
+{
+    struct sigaction action = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+    stop_asked = 0;
+    for (u32 i = 0; i < STOP_SIGNALS; i++) {
+        sigaction(stop_signals[i], NULL, &before_stop[i]);
+        if (is_handled(&before_stop[i]))
+            sigaction(stop_signals[i], &action, NULL);
+    }
+}
+
+static void leave_stops_alone(void)
+{
+    for (u32 i = 0; i < STOP_SIGNALS; i++)
+        if (is_handled(&before_stop[i]))
+            sigaction(stop_signals[i], &before_stop[i], NULL);
+}
+
+bool sim_stop_asked(void)
+{
+    return stop_asked;
+}
+
 /* --- the world's beginning and end --- */
 
 /* Bytes from the arena's base that tasks share. */
@@ -500,12 +561,16 @@ void sim_stop(void)
 int sim_enter(void)
 {
     sim.window = full_window;
-    return catch_crashes();
+    if (catch_crashes())
+        return -1;
+    notice_stops();
+    return 0;
 }
 
 void sim_leave(void)
 {
     sim.window = 0;
+    leave_stops_alone();
     sigaction(SIGSEGV, &before_segv, NULL);
     sigaction(SIGBUS, &before_bus, NULL);
     sigaltstack(&outer_stack, NULL);

@@ -139,7 +139,7 @@ bool sim_decide_at_random(u32 what);
 const struct strategy *strategy_named(const char *name);    /* strategies.c; null: there is none */
 
 /* profile.c */
-struct profile { u64 seed; u32 world, nr_promoted, done; };
+struct profile { u64 seed; u32 world, nr_promoted, done; bool last; };
 bool profile_begin(struct profile *p, u32 least, bool *fresh);
 void profile_forget(void);              /* another world begins */
 
@@ -213,6 +213,8 @@ struct sim {
     bool deadlock_ok;           /* an execution may end with everybody waiting */
     bool finish_is_audit;       /* it says nothing about scratch words */
     u64 audited_from;           /* what lies before are scratch words: the audit has no say */
+    u64 deadline;               /* of a whole exploration: ends even one that loops; 0: none */
+    bool ran_long;              /* this execution, so long that the clock was looked at */
     u64 module;                 /* load address of the extension: sites are offsets from it */
 };
 
@@ -237,6 +239,8 @@ _Noreturn void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 l
 void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, const char *text);
 bool sim_in_fiber(void);
 int sim_enter(void);
+bool sim_stop_asked(void);
+u64 sim_now(void);
 void sim_leave(void);
 void sim_gate_wait_free(u32 *lock);
 void sim_gate_wait_change(u64 *word, u64 seen);
@@ -268,7 +272,7 @@ bool sim_died(u32 task);
 void sim_may_die(struct sim_task *t);   /* a choice; does not return where it is taken */
 
 /* explore.c */
-int sim_explore(u64 executions, u64 nanoseconds);
+int sim_explore(u64 executions, u64 nanoseconds, u64 left);
 void sim_image(u32 context_bytes);
 struct sim_totals {
     u64 executions, steps, choices, switches, limited, pruned, failures, deaths;

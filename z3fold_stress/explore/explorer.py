@@ -231,12 +231,10 @@ def _take_turns(
             length = turn.length
             if budget.executions is not None:
                 length = min(length, budget.executions - tally.executions)
-            left = None
-            if budget.seconds is not None:
-                left = budget.seconds - (time.monotonic() - began)
-            if length <= 0 or (left is not None and left <= 0):
+            deadline = None if budget.seconds is None else began + budget.seconds
+            if length <= 0 or (deadline is not None and time.monotonic() >= deadline):
                 return
-            _one_turn(world, turn, tally, length, left, seed, began)
+            _one_turn(world, turn, tally, length, deadline, seed, began)
             turn.length = min(2 * turn.length, LONGEST_SLICE)
             if tell is not None:
                 tally.seconds = time.monotonic() - began
@@ -250,7 +248,7 @@ def _one_turn(
     turn: _Turn,
     tally: Exploration,
     length: int,
-    left: float | None,
+    deadline: float | None,
     seed: int,
     began: float,
 ) -> None:
@@ -267,8 +265,11 @@ def _one_turn(
     before = tally.executions
     while length > tally.executions - before:
         stopping.check()
+        left = None if deadline is None else max(1e-9, deadline - time.monotonic())
         stop = simulator.explore(
-            length - (tally.executions - before), int(min(SLICE, left or SLICE) * 1e9)
+            length - (tally.executions - before),
+            int(min(SLICE, left or SLICE) * 1e9),
+            0 if left is None else int(left * 1e9),
         )
         totals = simulator.totals()
         tally.executions = before + totals["executions"]
@@ -285,10 +286,8 @@ def _one_turn(
             raise world.trouble()
         if stop == "lost":
             raise RuntimeError(f"{arm.name}: an execution did not repeat its prefix")
-        if stop == "time" and left is not None:
-            left -= SLICE
-            if left <= 0:
-                break
+        if stop == "time" and deadline is not None and time.monotonic() >= deadline:
+            break
     totals = simulator.totals()
     tally.steps += totals["steps"]
     tally.deaths += totals["deaths"]
@@ -306,7 +305,10 @@ def _one_turn(
 
 def limits_met(limited: int, unordered: int) -> str:
     """What cut so many executions, and what helps."""
-    cut = f"{limited - unordered:,} executions were cut at the step limit (--max-steps)"
+    cut = (
+        f"{limited - unordered:,} executions were cut at the step limit (--max-steps) "
+        "or ran on for too long"
+    )
     lost = (
         f"{unordered:,} executions have reads and writes of one object that overlap too much to be "
         "ordered (use fewer)"
