@@ -50,6 +50,7 @@ static u64 *known;                      /* keys of `ever`: open addressing, 0 is
 static u32 nr_known, max_known;
 static u64 *told;                       /* cycles that were told, and are sure */
 static u32 nr_told, max_told, max_steps;
+static u32 told_at_begin;
 static u32 told_before;                 /* a replay tells all of its own anew */
 static bool suspected;                  /* `ever` has a cycle */
 static u64 *names;                      /* words by offset, classes by number */
@@ -345,6 +346,9 @@ static void tell(const struct requests *r, u32 n)
 
 void lock_order_begin(void)
 {
+    if (sim.ending == END_AGAIN)
+        nr_told = told_at_begin;        /* nobody heard of them: that execution is done again */
+    told_at_begin = nr_told;
     sim.order_cycles = nr_order_steps = 0;
     sim.order_on = suspected || sim.strategy == &strategy_replay;
     told_before = sim.strategy == &strategy_replay ? nr_told : 0;
@@ -408,7 +412,7 @@ void lock_order_reset(void)
     known = NULL;
     nr_known = max_known = nr_told = nr_names = 0;
     suspected = sim.order_on = false;
-    sim.order_cycles = nr_order_steps = told_before = 0;
+    sim.order_cycles = nr_order_steps = told_before = told_at_begin = 0;
     sim.order_given_up = 0;
     order_clocks_free();
 }
