@@ -267,7 +267,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         if (unlikely(offset >= sim.window)) {                                           \
             if (unlikely(offset < sim.checked))                                         \
                 watch_access(offset, bits / 8, true, true, HERE);                       \
-            return __atomic_##name##how(p, v, __ATOMIC_ACQ_REL);                        \
+            return __atomic_##name##how(p, v, __ATOMIC_SEQ_CST);                        \
         }                                                                               \
         atomic_access(offset, bits / 8, POINT_RMW, rmw_order(order), HERE, 0, 0);       \
         old = *p;                                                                       \
@@ -286,8 +286,8 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
         if (unlikely(offset >= sim.window)) {                                           \
             if (unlikely(offset < sim.checked))                                         \
                 watch_access(offset, bits / 8, *p == (u##bits)wanted, true, HERE);      \
-            return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_ACQ_REL,     \
-                                               __ATOMIC_RELAXED);                       \
+            return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_SEQ_CST,     \
+                                               __ATOMIC_SEQ_CST);                       \
         }                                                                               \
         atomic_access(offset, bits / 8, POINT_RMW, rmw_order(order), HERE, &wanted,     \
                       load_order(failure));                                             \
@@ -308,7 +308,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
             atomic_access(offset, bits / 8, POINT_LOAD, load_order(order), HERE, 0, 0); \
         else if (unlikely(offset < sim.checked))                                        \
             watch_access(offset, bits / 8, false, true, HERE);                          \
-        return __atomic_load_n(p, __ATOMIC_ACQUIRE);                                    \
+        return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                    \
     }                                                                                   \
     HOOK void __tsan_atomic##bits##_store(volatile u##bits *p, u##bits v, int order)      \
     {                                                                                   \
@@ -317,7 +317,10 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
             atomic_access(offset, bits / 8, POINT_STORE, store_order(order), HERE, 0, 0); \
         else if (unlikely(offset < sim.checked))                                        \
             watch_access(offset, bits / 8, true, true, HERE);                           \
-        __atomic_store_n(p, v, __ATOMIC_RELEASE);                                       \
+        if (unlikely(order == __ATOMIC_SEQ_CST) && !sim.window)     /* others run too */ \
+            __atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                   \
+        else                                                                            \
+            __atomic_store_n(p, v, __ATOMIC_RELEASE);                                   \
     }                                                                                   \
     CAS(bits, strong)                                                                   \
     CAS(bits, weak)                                                                     \

@@ -28,6 +28,7 @@ enum {
 #define SIZE_SHIFT 40           /* 4 bits: size - 1 */
 #define WRITE_BIT (1ull << 44)
 #define TASK_SHIFT 45           /* 7 bits */
+#define CLAIMER_SHIFT 52        /* 7 bits: who met it */
 #define STATE_SHIFT 62
 #define ARMED (1ull << STATE_SHIFT)
 #define CLAIMED (2ull << STATE_SHIFT)
@@ -42,6 +43,8 @@ static u64 rng;
 static u64 low, high;           /* of the object that this task works on; high 0: none */
 static u64 slots_in_hand;       /* just taken from the cache: alive before its state says so */
 static int known_race = -1;     /* the reason, for the next access */
+static u64 *gift_place;         /* the watchpoint that this task met last, and */
+static u64 gift;                /* its word until the other side was read */
 
 /* --- time and chance --- */
 
@@ -239,17 +242,23 @@ static inline bool meets(u64 word, u64 offset, u64 size, bool write)
         && (write || word & WRITE_BIT) && (word >> TASK_SHIFT & 127) != host.task;
 }
 
+/* Its own side is left where no other writes, and every step is a compare-and-swap on a word that
+ * names both tasks: who comes late (it was stopped in between, and the owner has given up, and set
+ * another watchpoint) changes nothing. While a side was not read yet, no other is left. */
 static void __attribute__((noinline)) meet(u64 *place, u64 word, u64 offset, u64 size, bool write,
                                            bool atomic, u64 pc)
 {
-    struct watch_task *owner = &host.region->task[(word >> TASK_SHIFT & 127) % WATCH_TASKS];
-    u64 claimed = (word & ~STATE_MASK) | CLAIMED;
+    u64 claimed = (word & ~STATE_MASK) | CLAIMED | (u64)host.task << CLAIMER_SHIFT;
 
+    if (gift_place && __atomic_load_n(gift_place, __ATOMIC_ACQUIRE) == gift)
+        return;
     if (!__atomic_compare_exchange_n(place, &word, claimed, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return;                         /* another was first, or it was taken down */
-    describe(&owner->given, offset, size, write, atomic, pc);
-    __atomic_store_n(place, (claimed & ~STATE_MASK) | GIVEN, __ATOMIC_RELEASE);
+    describe(&mine->given, offset, size, write, atomic, pc);
+    gift_place = place;
+    gift = (claimed & ~STATE_MASK) | GIVEN;
+    __atomic_compare_exchange_n(place, &claimed, gift, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 static inline void check_points(u64 offset, u64 size, bool write, bool atomic, u64 pc)
@@ -300,19 +309,23 @@ static bool take_down(u64 *place, u64 word, struct watch_side *other)
 {
     u64 seen = word, deadline = 0;
 
-    if (__atomic_compare_exchange_n(place, &seen, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return false;
-    while ((seen & STATE_MASK) == CLAIMED) {
-        if (!deadline)
-            deadline = now() + PATIENCE;
-        else if (now() > deadline)
-            break;                      /* it died in between */
-        sched_yield();
-        seen = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+    while (!__atomic_compare_exchange_n(place, &seen, 0, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+        while ((seen & STATE_MASK) == CLAIMED) {
+            if (!deadline)
+                deadline = now() + PATIENCE;
+            else if (now() > deadline)
+                break;                  /* it died in between, or is stopped: taken from it */
+            sched_yield();
+            seen = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+        }
+        if ((seen & STATE_MASK) == GIVEN) {
+            *other = host.region->task[(seen >> CLAIMER_SHIFT & 127) % WATCH_TASKS].given;
+            __atomic_store_n(place, 0, __ATOMIC_RELEASE);
+            return true;
+        }
     }
-    *other = mine->given;
-    __atomic_store_n(place, 0, __ATOMIC_RELEASE);
-    return (seen & STATE_MASK) == GIVEN;
+    return false;
 }
 
 static u64 value_at(u64 offset, u64 size)
@@ -427,6 +440,7 @@ void watch_start(const struct watch_host *given)
     until_delay = host.delay_every ? next_after(host.delay_every) : INT64_MAX;
     low = high = slots_in_hand = 0;
     known_race = -1;
+    gift_place = NULL;
     for (u32 i = 0; i < WATCH_POINTS; i++) {    /* what one killed under this number left */
         u64 word = __atomic_load_n(&host.region->point[i], __ATOMIC_ACQUIRE);
 

@@ -54,7 +54,7 @@ struct watch_task {
     uint64_t benign[WATCH_REASONS];
     uint64_t benign_pc[WATCH_REASONS];
     uint64_t padding[3];
-    struct watch_side given;    /* the other side, left by who met this task's watchpoint */
+    struct watch_side given;    /* this task's side, left for whose watchpoint it met last */
 };
 
 struct watch_region {
