@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from z3fold_stress import _live
 from z3fold_stress.layout import Layout
+from z3fold_stress.soak.residual import Incidences
 
 __all__ = ["BUDGET", "NO_PAGE", "Done", "Kind", "Sampler", "Step", "kinds", "window"]
 
@@ -163,8 +164,7 @@ class Sampler:
     def __init__(self, layout: Layout, clock: Callable[[], float] = time.thread_time) -> None:
         self.layout = layout
         self.clock = clock
-        self.windows = 0
-        self.counts: dict[Kind, int] = {}
+        self.seen: Incidences[Kind] = Incidences()
         self.discovered: list[float] = []
         """When each kind was seen first: seconds of the run."""
         self.spent = 0.0
@@ -180,11 +180,8 @@ class Sampler:
         done = window(self.layout, self.layout.tasks())
         if any(done.values()):
             roles = {task: self.layout.task_field(task, "role") for task in done}
-            self.windows += 1
-            for kind in kinds(done, roles, self.layout.pfn):
-                if kind not in self.counts:
-                    self.discovered.append(elapsed)
-                self.counts[kind] = self.counts.get(kind, 0) + 1
+            fresh = self.seen.add(kinds(done, roles, self.layout.pfn))
+            self.discovered += [elapsed] * fresh
         spent = self.clock() - began
         self.spent += spent
         self._rests_until = elapsed + spent / BUDGET

@@ -469,8 +469,7 @@ class Soak:
         """The report; with something found and a place for it, the arena is saved."""
         if self.settings.coverage:
             self.course.coverage = residual(
-                self.sampler.counts.values(),
-                self.sampler.windows,
+                self.sampler.seen,
                 self.sampler.discovered,
                 seconds=self.course.seconds,
                 spent=self.sampler.spent,
