@@ -107,12 +107,31 @@ def test_explore_says_what_is_complete(run: Run) -> None:
 
 
 def test_explore_says_how_much_is_left(run: Run) -> None:
-    answer = run(
-        "explore", "slot-read-before-page-lock", "--strategy", "dfs", "--executions", 50, *QUIET
-    )
+    args = ("explore", "dining-philosophers-3-ordered", "--strategy", "dfs", "--executions")
+    answer = run(*args, 20, *QUIET)
     assert answer.status == 0
     assert "dfs-2: about " in answer.out
     assert "by estimate" in answer.out
+
+
+def test_explore_estimates_nothing_where_that_says_nothing(run: Run) -> None:
+    """A share next to none; and whatever is left where something was found."""
+    large = run(
+        "explore", "slot-read-before-page-lock", "--strategy", "dfs", "--executions", 50, *QUIET
+    )
+    found = run("explore", "abba", "--strategy", "dfs", *QUIET)
+    assert (large.status, found.status) == (0, 1)
+    for answer in (large, found):
+        assert "by estimate" not in answer.out
+
+
+def test_the_portfolio_is_done_when_all_was_seen(run: Run) -> None:
+    """By its first strategy, which has no bound: no time is used up on a handful of executions."""
+    answer = run("explore", "dining-philosophers-3-ordered", "--seconds", 300, *QUIET)
+    assert answer.status == 0
+    assert ": complete\n" in answer.out
+    assert "complete: an execution of every equivalence class" in answer.out
+    assert "by estimate" not in answer.out
 
 
 def test_explore_finds_saves_and_replays(run: Run, tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ TASK, KIND, SIZE, OBJECT, PC, ACCESS = 1, 2, 3, 6, 8, 66
 DIES = 32
 """Of a choice; below are failures, 1 + the number of the kind, and 0 is a switch."""
 
+PASSED = (Status.CLEAN, Status.COMPLETE)
+"""Where the space is small the portfolio sees all of it."""
+
 Actors = Mapping[str, Sequence[Op]]
 Outcome = dict[str, Any]
 
@@ -189,18 +192,18 @@ def test_a_race_is_found(actors: Actors) -> None:
     assert race["writes"] or race["other_writes"]
     for task in (race["task"], race["other_task"]):
         assert f"by task {task + 1}" in race["text"]
-    assert look(actors, races=False, executions=100).status is Status.CLEAN
+    assert look(actors, races=False, executions=100).status in PASSED
 
 
 @pytest.mark.parametrize("actors", ORDERED.values(), ids=ORDERED)
 def test_what_is_ordered_is_no_race(actors: Actors) -> None:
     tally = look(actors)
-    assert tally.status is Status.CLEAN, tally.found
-    assert "all executions with at most 2 preemptions" in tally.claims
+    assert tally.status in PASSED, tally.found
+    assert "an execution of every equivalence class" in tally.claims
 
 
 def test_the_setup_comes_before_all_and_the_finish_after_all() -> None:
-    assert look({"a": WRITE}, setup=WRITE, finish=READ).status is Status.CLEAN
+    assert look({"a": WRITE}, setup=WRITE, finish=READ).status in PASSED
 
 
 def test_a_race_is_found_when_the_clocks_have_wrapped() -> None:
@@ -238,7 +241,7 @@ EVICTED_WHILE_WRITTEN = Scenario(
 def test_a_known_race_is_counted_and_is_no_finding() -> None:
     with World(EVICTED_WHILE_WRITTEN, SOUND) as world:
         tally = explore_world(world, arms_of("portfolio"), budget=Budget(executions=2000), seed=1)
-        assert tally.status is Status.CLEAN, tally.found
+        assert tally.status in PASSED, tally.found
         (race,) = seen_races(world)
     assert race.times > 10
     assert "peek_object_id" in race.site
@@ -271,7 +274,7 @@ def test_a_conflict_makes_the_points_that_a_bug_needs() -> None:
 
 def test_without_conflicts_there_are_no_such_points() -> None:
     tally = look({"a": READ, "b": READ})
-    assert (tally.status, tally.promoted) == (Status.CLEAN, 0)
+    assert (tally.status, tally.promoted) == (Status.COMPLETE, 0)
 
 
 def test_a_muted_verdict_does_not_blind_the_search() -> None:
@@ -329,7 +332,7 @@ def test_a_lock_whose_owner_died(kind: str) -> None:
     dies = look({"mortal": mortal, "heir": heir}, deaths=["mortal"])
     assert dies.verdicts == {Verdict.ORPHANED_LOCK}
     assert "of task 1, which is dead" in told(dies, Verdict.ORPHANED_LOCK)["text"]
-    assert look({"mortal": mortal, "heir": heir}).status is Status.CLEAN
+    assert look({"mortal": mortal, "heir": heir}).status in PASSED
 
 
 def test_a_death_without_a_lock_leaves_nobody_waiting() -> None:
@@ -375,7 +378,7 @@ FOR_EVER = {
 def test_much_to_do_is_no_livelock() -> None:
     """Millions of accesses without a schedule point, and an end."""
     tally = look(LONG, executions=2)
-    assert (tally.status, tally.executions, tally.limited) == (Status.CLEAN, 2, 0)
+    assert (tally.status, tally.executions, tally.limited) == (Status.COMPLETE, 1, 0)
 
 
 @pytest.mark.parametrize("ops", FOR_EVER.values(), ids=FOR_EVER)
@@ -428,7 +431,7 @@ def test_a_limit_that_was_reached_is_no_pass() -> None:
     cut = look(long, executions=300, max_steps=50)
     assert cut.status is Status.INCONCLUSIVE
     assert cut.limited == cut.executions == 300
-    assert look(long, executions=300, max_steps=200).status is Status.CLEAN
+    assert look(long, executions=300, max_steps=200).status in PASSED
 
 
 # Where one may not sleep, and whose lock it is.
@@ -470,7 +473,7 @@ def test_locks_are_used_as_they_must_not_be(ops: list[Op]) -> None:
 
 @pytest.mark.parametrize("ops", FINE.values(), ids=FINE)
 def test_locks_are_used_as_they_may_be(ops: list[Op]) -> None:
-    assert look({"user": ops}, **PAGE).status is Status.CLEAN
+    assert look({"user": ops}, **PAGE).status in PASSED
 
 
 def test_an_unlock_by_another_task() -> None:
@@ -525,7 +528,7 @@ def test_a_defect_is_seen(name: str, verdict: Verdict, words: str, line: str) ->
         site = sites.subject_site(sites.resolve([seen["pc"]])[seen["pc"]])
         source = (ROOT / "pyx" / site.file).read_text().splitlines()
         assert line in source[site.line - 1], site
-    assert look(scenario, executions=1500).status is Status.CLEAN
+    assert look(scenario, executions=1500).status in PASSED
 
 
 THREE = [op.alloc("first", 1280), op.alloc("last", 640), op.alloc("middle", 640, fill=True)]
@@ -561,7 +564,7 @@ def test_writers_and_readers_of_versions() -> None:
     fields: dict[str, Any] = {"setup": [op.alloc("a", 160, fill=True)], "arena": {"frames": 2}}
     for every_access in (False, True):
         tally = look(versions(whoever_gets_it), every_access=every_access, **fields)
-        assert tally.status is Status.CLEAN, tally.found
+        assert tally.status in PASSED, tally.found
     free = versions(lambda *ops: [*ops])
     assert look(free, **fields).verdicts == {Verdict.DATA_RACE}
     torn = look(free, races=False, every_access=True, **fields)
@@ -579,7 +582,7 @@ def test_an_expectation() -> None:
     three = [op.set("r", 3)]
     broken = told(look({"a": [*three, op.expect("r", "<", 3, "few")]}), Verdict.INVARIANT)
     assert (broken["where"], "the value is 3" in broken["text"]) == ("expect", True)
-    assert look({"a": [*three, op.expect("r", "<=", 3, "few")]}).status is Status.CLEAN
+    assert look({"a": [*three, op.expect("r", "<=", 3, "few")]}).status in PASSED
 
 
 def test_an_audit_at_a_quiet_point() -> None:
@@ -589,7 +592,7 @@ def test_an_audit_at_a_quiet_point() -> None:
         outcome = next(outcomes(world, "random", 1))
         assert world.verdict(outcome) is Verdict.LEAK
         assert not any(world.simulator.scratch())
-    assert look({"a": ops}).status is Status.CLEAN
+    assert look({"a": ops}).status in PASSED
 
 
 def test_a_wild_address_is_a_verdict_and_not_the_end() -> None:

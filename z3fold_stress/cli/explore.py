@@ -28,6 +28,9 @@ from z3fold_stress.scenario import Scenario, all_scenarios, load
 
 __all__ = ["explore", "hunt_command"]
 
+TELLING = 0.01
+"""The least share of a search that is done for which what is left is estimated."""
+
 EXIT = {Status.FOUND: 1, Status.INCONCLUSIVE: 4}
 
 
@@ -196,7 +199,8 @@ def trail_lines(trail: Trail) -> list[str]:
     if trail.claims:
         lines.append(f"  complete: {trail.claims[-1]}")
     for arm, share in trail.left.items():
-        if share > 0:
+        # Of a larger space it says next to nothing; and what was found needs no estimate.
+        if share >= TELLING and not trail.findings:
             lines.append(
                 f"  {arm}: about {share:.1%} done, by estimate "
                 f"{trail.by_arm[arm] * (1 / share - 1):,.0f} executions are left"

@@ -213,6 +213,10 @@ def _over(tally: Exploration, most: int, wanted: frozenset[Verdict] | None) -> b
     return len(tally.verdicts) >= most
 
 
+def _all_seen(turn: _Turn) -> bool:
+    return turn.arm.unbounded and turn.done and not turn.limited
+
+
 def _take_turns(
     world: World,
     turns: list[_Turn],
@@ -239,7 +243,7 @@ def _take_turns(
             if tell is not None:
                 tally.seconds = time.monotonic() - began
                 tell(tally)
-            if _over(tally, most, wanted):
+            if _over(tally, most, wanted) or _all_seen(turn):
                 return
 
 
@@ -352,7 +356,8 @@ def _conclude(tally: Exploration, turns: list[_Turn]) -> None:
         tally.status = Status.FOUND
     elif tally.executions == 0 or tally.limited or tally.interrupted:
         tally.status = Status.INCONCLUSIVE
-    elif turns and all(turn.done for turn in turns):
+    elif any(map(_all_seen, turns)) or (turns and all(turn.done for turn in turns)):
         tally.status = Status.COMPLETE
+        tally.left = {}
     else:
         tally.status = Status.CLEAN

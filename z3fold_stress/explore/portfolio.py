@@ -41,6 +41,11 @@ class Arm:
         return self.strategy in ("dfs", "dpor")
 
     @property
+    def unbounded(self) -> bool:
+        """Whether nothing is left to others when it is done."""
+        return self.exhaustive and self.depth < 0 and self.delay_bound < 0
+
+    @property
     def claim(self) -> str:
         """What it has shown when nothing is left."""
         if self.delay_bound >= 0:
@@ -55,6 +60,7 @@ class Arm:
 STRATEGIES = ("portfolio", *(name for name in _vocabulary.STRATEGIES if name != "replay"), "delay")
 
 PORTFOLIO = (
+    Arm("dpor", depth=-1),
     Arm("dfs", depth=0),
     Arm("dfs", depth=1),
     Arm("random"),
@@ -64,7 +70,8 @@ PORTFOLIO = (
     Arm("pct", depth=10),
     Arm("dfs", depth=2),
 )
-"""Taken in turns, each a slice at a time; those that are exhaustive leave when they are done."""
+"""Taken in turns, each a slice at a time; those that are exhaustive leave when they are done. The
+first has no bound: where the space is small it sees all of it, and nothing is left to the rest."""
 
 
 def arms_of(strategy: str, bound: int | None = None) -> tuple[Arm, ...]:
