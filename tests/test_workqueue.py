@@ -3,6 +3,10 @@ which frees the pages on the stale list."""
 
 from __future__ import annotations
 
+import contextlib
+import random
+
+import multiprocess
 import pytest
 from puppet import puppet, until
 
@@ -280,3 +284,82 @@ def test_a_flush_that_is_over_too_early() -> None:
         pool = Pool(arena)
         change_queue(pool, "release_wq", queued=1)
         assert "the flush is over" in judged(arena, Call.CALL_FLUSH, pool)
+
+
+# waits that nobody can end
+
+
+def moves(pool: Pool, choose: random.Random) -> None:
+    """Isolate, free, migrate and put back at random; then free all that is left."""
+    handles = [pool.alloc(choose.choice([300, 700, 1200])) for _ in range(24)]
+    pages = sorted({pool.page_of(handle) for handle in handles})
+    for _ in range(40):
+        with contextlib.suppress(OSError, ValueError):
+            dice = choose.random()
+            if dice < 0.35:
+                pool.isolate(choose.choice(pages))
+            elif dice < 0.6 and handles:
+                pool.free(handles.pop(choose.randrange(len(handles))))
+            elif dice < 0.85:
+                pool.migrate(choose.choice(pages))
+            elif dice < 0.9:
+                pool.putback(choose.choice(pages))
+            elif dice < 0.93:
+                pool.drain()
+            else:
+                handles.append(pool.alloc(300))
+    for handle in handles:
+        pool.free(handle)
+    for page in range(64):
+        with contextlib.suppress(OSError, ValueError):
+            pool.putback(page)
+
+
+def test_pool_with_spoilt_queues_is_not_destroyed_for_ever() -> None:
+    """Pages were migrated with their work items queued: the list of a queue leads to the same item
+    again and again."""
+    said = set()
+    for seed in (216, 264, 323, 506, 609, 697):
+        design, poison = "sound+migrate-without-work-cancel", bool(seed % 2)
+        with Arena(frames=64, design=design, cpus=1, poison=poison) as arena:
+            pool = Pool(arena)
+            try:
+                moves(pool, random.Random(seed))
+                pool.destroy()
+            except VerdictError as error:
+                said.add(error.judgements[0].text)
+    assert any("starts after one that was queued later" in text for text in said)
+
+
+def destroy_with_a_page_isolated(arena: Arena) -> None:
+    pool = Pool(arena)
+    page = pool.page_of(pool.alloc(1200))
+    assert pool.isolate(page)
+    arena.call(Call.CALL_DESTROY_POOL, pool.offset)
+
+
+def test_wait_for_a_page_that_only_oneself_could_put_back_is_a_deadlock() -> None:
+    with Arena(frames=16, tasks=3) as arena:
+        with pytest.raises(VerdictError, match="waits for what no task is left to do"):
+            destroy_with_a_page_isolated(arena)
+        assert [j.verdict for j in arena.judgements()] == [Verdict.DEADLOCK]
+
+
+def _waits(arena: Arena) -> None:
+    arena.become(2)
+    with contextlib.suppress(VerdictError):
+        destroy_with_a_page_isolated(arena)
+
+
+def test_wait_in_company_goes_on() -> None:
+    """Another task is there, which may end it: this is for whoever watches both."""
+    with Arena(frames=16, tasks=3) as arena:
+        process = multiprocess.get_context("fork").Process(target=_waits, args=(arena,))
+        process.start()
+        process.join(1.0)
+        try:
+            assert process.is_alive()
+            assert arena.judgements() == []
+        finally:
+            process.kill()
+            process.join()

@@ -26,6 +26,20 @@ cdef bint task_is_dead(u32 id) noexcept nogil:
     return state == TASK_DEAD or (t.pid != 0 and process_signal(<int>t.pid, 0) != 0)
 
 
+cdef void check_company(u32 spins, const char *where) noexcept nogil:
+    """For waits that only another task can end (work, an isolated page): with nobody there, it is
+    for ever. Whether one that is there gets on is for whoever watches them."""
+    cdef u32 i
+    cdef u32 state
+    if in_sim() or spins & 4095 != 4095:
+        return
+    for i in range(1, H.geometry.tasks + 1):
+        state = read_once32(&task_at(i).state)
+        if i != me and state not in (TASK_FREE, TASK_DONE) and not task_is_dead(i):
+            return
+    bug(V_DEADLOCK, where, 0, 0, 0, "waits for what no task is left to do")
+
+
 cdef const char *lock_class_name(int lock_class) noexcept nogil:
     if lock_class == LC_PG:
         return "PG"

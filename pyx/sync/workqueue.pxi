@@ -69,8 +69,10 @@ cdef void start_work(workqueue_t *wq, work_struct *work, u64 data) noexcept nogi
         promise_broken(wq, "run_one_work", "work 0x%llx starts while work 0x%llx runs: the queue "
                        "is ordered", offset_of(work), wq.running)
     if unlikely(<i32>(<u32>number - <u32>wq.started) <= 0):
-        promise_broken(wq, "run_one_work", "work 0x%llx starts after one that was queued later "
-                       "(number %llu)", offset_of(work), <u64>wq.started)
+        # The queue may lead to the same item for ever: nothing can be run from it any more.
+        bug(V_INVARIANT, "run_one_work", page_of_address(offset_of(work)), 0, offset_of(&wq.lock),
+            "work 0x%llx starts after one that was queued later (number %llu)", offset_of(work),
+            <u64>wq.started)
     wq.started = number
     wq.running = offset_of(work)
     wq.running_task = me
@@ -149,6 +151,9 @@ cdef void flush_until(workqueue_t *wq, bint destroy) noexcept nogil:
             relax_until_changed(&spins, &wq.running, running)
         elif wq.worker != 0 and wq.worker != me:
             relax_until_changed(&spins, &wq.items.next, first)
+        else:
+            spins += 1
+        check_company(spins, "flush_workqueue")
         spin_lock(&wq.lock, LC_WORKQUEUE)
     if unlikely(wq.finished + (wq.running_task == me) < before):
         promise_broken(wq, "flush_workqueue", "the flush is over, and work 0x%llx still runs, or "
@@ -185,6 +190,7 @@ cdef bint cancel_work_sync(workqueue_t *wq, work_struct *work) noexcept nogil:
             relax_until_changed(&spins, <u64 *>&wq.queued, <u64>queued)
         else:
             relax_until_changed(&spins, &wq.running, offset_of(work))
+        check_company(spins, "cancel_work_sync")
         spin_lock(&wq.lock, LC_WORKQUEUE)
     spin_unlock(&wq.lock)
     return was_pending

@@ -101,6 +101,7 @@ cdef void wait_for_isolated(pool_t *pool) noexcept nogil:
     isolated = isolated_pages(pool)
     while (isolated != 0) != defect(DESTROY_WAIT_INVERTED):
         relax_until_changed(&spins, <u64 *>&pool.isolated, <u64>isolated)
+        check_company(spins, "z3fold_destroy_pool")
         isolated = isolated_pages(pool)
         turns += 1
         if defect(DESTROY_WAIT_INVERTED) and turns > 100000:
