@@ -63,7 +63,7 @@ def test_public_names_load_when_asked_for() -> None:
 
 def test_scenarios_of_the_package_from_anywhere(pytester: pytest.Pytester) -> None:
     result = run(pytester, "-v", "--pyargs", "z3fold_stress.scenarios", "-k", "abba or putback")
-    result.assert_outcomes(passed=3, deselected=164)
+    assert result.parseoutcomes()["passed"] == 3
     result.stdout.fnmatch_lines(
         [
             "*putback_forgets_unbuddied.py::putback-forgets-unbuddied?found? PASSED*",
@@ -323,7 +323,7 @@ class TestCase(unittest.TestCase):
         ]
     )
     result.stdout.fnmatch_lines(
-        ["FOUND deadlock: * (not-the-expected, sound), 2 times", "  z3fold-stress replay *"]
+        ["FOUND deadlock: * (not-the-expected, sound)", "  z3fold-stress replay *"]
     )
     saved = {load_finding(str(path)).verdict for path in pytester.path.glob("found/*.json")}
     assert {"deadlock"} <= saved

@@ -15,7 +15,9 @@ cdef inline void prefetch_linked(u64 *link) noexcept nogil:
 
 
 cdef inline void init_list_head(list_head *l) noexcept nogil:
-    l.next = l.prev = offset_of(l)
+    """As the kernel's: somebody may ask without a lock whether the list is empty."""
+    write_once64(&l.next, offset_of(l))
+    l.prev = offset_of(l)
 
 
 cdef inline bint list_empty(list_head *l) noexcept nogil:
