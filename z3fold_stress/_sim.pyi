@@ -56,6 +56,7 @@ class Simulator:
         finish_is_audit: bool = False,
         deadlock_ok: bool = False,
         lifetimes: bool = True,
+        c20: bool = False,
     ) -> None: ...
     def begin(
         self,

@@ -364,9 +364,10 @@ cdef class Simulator:
 
     def configure(self, dict faults, u32 deaths, bint races=True, bint every_access=False,
                   bint coverage=False, u32 max_steps=20000, bint finish_is_audit=False,
-                  bint deadlock_ok=False, bint lifetimes=True):
+                  bint deadlock_ok=False, bint lifetimes=True, bint c20=False):
         """Budgets of an execution: faults {number: how many}, deaths; what is looked at.
-        finish_is_audit: the finish has nothing to do where only scratch words were written."""
+        finish_is_audit: the finish has nothing to do where only scratch words were written.
+        c20: a task's relaxed store ends its own release sequence."""
         sim.finish_is_audit = finish_is_audit
         sim.deadlock_ok = deadlock_ok
         memset(&sim.fault_budget[0], 0, 32)
@@ -375,6 +376,7 @@ cdef class Simulator:
         sim.death_budget = deaths
         sim.races = races
         sim.lifetimes = lifetimes
+        sim.release_sequence = c20      # enum release_sequence: C11, C20
         sim.every_access = every_access
         sim.coverage_on = coverage
         sim.max_steps = max_steps

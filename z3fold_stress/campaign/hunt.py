@@ -37,6 +37,7 @@ class HuntSettings:
     most: int = 1
     races: bool = True
     every_access: bool = False
+    release_sequence: str = "c11"
     max_steps: int = MAX_STEPS
     strict_order: bool = False
     """Whether an order of locks that could deadlock is a failure."""
@@ -114,6 +115,7 @@ def explore_one(
         design,
         races=settings.races,
         every_access=settings.every_access,
+        release_sequence=settings.release_sequence,
         max_steps=settings.max_steps,
     ) as world:
         tally = explore_world(

@@ -20,7 +20,7 @@ from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, limits_met
 from z3fold_stress.explore.portfolio import STRATEGIES, arms_of
-from z3fold_stress.explore.world import MAX_STEPS
+from z3fold_stress.explore.world import MAX_STEPS, RELEASE_SEQUENCES
 from z3fold_stress.findings import Finding
 from z3fold_stress.live.explore import explore_live, live_arms
 from z3fold_stress.live.world import LiveError
@@ -64,6 +64,13 @@ def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool
 )
 @click.option("--every-access", is_flag=True, help="Each access to shared memory may be a switch.")
 @click.option("--no-races", is_flag=True, help="Do not look for data races.")
+@click.option(
+    "--release-sequence",
+    type=click.Choice(RELEASE_SEQUENCES),
+    default="c11",
+    show_default=True,
+    help="Whether a task's relaxed store continues its release sequence (c11) or ends it (c20).",
+)
 @options.strict_order
 @click.option(
     "--max-steps",
@@ -90,6 +97,7 @@ def explore(
     most: int,
     every_access: bool,
     no_races: bool,
+    release_sequence: str,
     strict_order: bool,
     max_steps: int,
     live: bool,
@@ -126,6 +134,7 @@ def explore(
             most=most,
             races=not no_races,
             every_access=every_access,
+            release_sequence=release_sequence,
             max_steps=max_steps,
             strict_order=strict_order,
         )

@@ -19,13 +19,18 @@ from z3fold_stress.scenario.program import INSTRUCTION
 from z3fold_stress.settings import FAULTS, ArenaSettings
 from z3fold_stress.verdicts import Verdict
 
-__all__ = ["MAX_STEPS", "World"]
+__all__ = ["MAX_STEPS", "RELEASE_SEQUENCES", "World"]
 
 _ALLOCATORS = frozenset(("drain", "probe", "free_all", "audit"))
 """What a finish may do that has nothing to do after an execution on scratch words alone."""
 
 MAX_STEPS = 20_000
 """Schedule points after which an execution is given up, unless it is asked for more."""
+
+
+RELEASE_SEQUENCES = ("c11", "c20")
+"""Which standard says what a later relaxed store hands on: C11, that a store of the same task
+continues a release sequence; C++20, that it ends it.  Read-modify-writes continue it in both."""
 
 
 class World:
@@ -44,12 +49,15 @@ class World:
         every_access: bool = False,
         coverage: bool = False,
         max_steps: int = MAX_STEPS,
+        release_sequence: str = "c11",
     ) -> None:
+        """``release_sequence``: one of RELEASE_SEQUENCES."""
         self.scenario = scenario
         self.design = design
         self.max_steps = max_steps
         self.races = races
         self.lifetimes = lifetimes
+        self.release_sequence = release_sequence
         self.compiled: CompiledScenario = compile_scenario(scenario)
         arena = dict(scenario.arena)
         self.settings = ArenaSettings(
@@ -108,6 +116,7 @@ class World:
                 all(one.name in _ALLOCATORS for one in scenario.finish),
                 scenario.deadlock_ok,
                 self.lifetimes,
+                self.release_sequence == "c20",
             )
 
     def actor(self, task: int) -> str:

@@ -20,7 +20,7 @@ from z3fold_stress import _sim
 from z3fold_stress._vocabulary import NO_TASK, Decision
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.explorer import Found
-from z3fold_stress.explore.world import MAX_STEPS, World
+from z3fold_stress.explore.world import MAX_STEPS, RELEASE_SEQUENCES, World
 from z3fold_stress.findings.evidence import Evidence, Schedule, gather, order_text
 from z3fold_stress.findings.identity import SCHEME, Identity, words
 from z3fold_stress.scenario import Scenario
@@ -59,6 +59,8 @@ class Finding:
     """Whether data races were looked for."""
     lifetimes: bool = True
     """Whether an access to what was freed ended it; without, only the subject's own checks."""
+    release_sequence: str = "c11"
+    """By which standard a relaxed store continues one."""
     repeated: bool = True
     """Whether doing it again showed the same.  One that did not is kept, as what it is: it accuses
     nobody, and it is no pass."""
@@ -94,6 +96,7 @@ class Finding:
             "max_steps": self.max_steps,
             "races": self.races,
             "lifetimes": self.lifetimes,
+            "release_sequence": self.release_sequence,
             "found": self.found,
             "version": self.version,
             "build": self.build,
@@ -137,6 +140,7 @@ class Finding:
                 max_steps=_count(value.get("max_steps", MAX_STEPS)),
                 races=bool(value.get("races", True)),
                 lifetimes=bool(value.get("lifetimes", True)),
+                release_sequence=_release_sequence(value.get("release_sequence", "c11")),
                 repeated=bool(value.get("repeated", True)),
                 sides=tuple(value.get("sides", ())),
                 steps=_count(value.get("steps", 0)),
@@ -162,6 +166,12 @@ def _text(value: dict[str, Any], key: str) -> str:
     if not isinstance(value[key], str):
         raise ValueError(f"{key!r} must be text")
     return str(value[key])
+
+
+def _release_sequence(value: object) -> str:
+    if value not in RELEASE_SEQUENCES:
+        raise ValueError(f"no release sequence is called {value!r}")
+    return str(value)
 
 
 def _count(value: Any) -> int:
@@ -290,6 +300,7 @@ def finding_of(
         max_steps=world.max_steps,
         races=world.races,
         lifetimes=world.lifetimes,
+        release_sequence=world.release_sequence,
         sides=tuple(side.to_json() for side in evidence.sides),
         steps=evidence.steps,
         switches=evidence.switches,
@@ -309,5 +320,6 @@ def world_of(finding: Finding, scenario: Scenario | None = None) -> World:
         design_of(finding),
         races=finding.races,
         lifetimes=finding.lifetimes,
+        release_sequence=finding.release_sequence,
         max_steps=finding.max_steps,
     )

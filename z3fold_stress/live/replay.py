@@ -78,6 +78,7 @@ def replay_live(
         design_of(finding),
         races=finding.races,
         lifetimes=finding.lifetimes,
+        release_sequence=finding.release_sequence,
         max_steps=finding.max_steps,
         patience=patience,
     ) as world:
