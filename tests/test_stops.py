@@ -31,10 +31,14 @@ COMMANDS = {
 LISTENS = """
 import sys
 from z3fold_stress import stopping
-with stopping.listening(to_the_end=True):
-    print("listening", file=sys.stderr, flush=True)
-    from z3fold_stress.command import main
-    main()
+try:
+    with stopping.listening(to_the_end=True):
+        print("listening", file=sys.stderr, flush=True)
+        from z3fold_stress.command import main
+        status = main()
+except KeyboardInterrupt:
+    status = 4
+sys.exit(status)
 """
 """The command, which says when it can be asked to end."""
 SOON = 2.0
