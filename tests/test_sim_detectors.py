@@ -412,7 +412,7 @@ def test_ctrl_c_reaches_a_loop_without_a_point(tmp_path: Path) -> None:
         "loop = [op.repeat(2**31 - 1, [op.load('x', 'r', 'relaxed')])]\n"
         "scenario = Scenario(actors={'a': loop, 'b': loop})\n"
     )
-    command = [sys.executable, "-c", STOPPED, str(path)]
+    command = [sys.executable, "-P", "-c", STOPPED, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         time.sleep(2)
         asked = time.monotonic()

@@ -89,6 +89,7 @@ cdef inline void relax(u32 *spins) noexcept nogil:
     if in_sim():
         gate_yield()
     else:
+        spins[0] += 1                   # as in the live world: whoever waits long looks around
         give_up_if_over()
         sched_yield()
 
