@@ -29,7 +29,7 @@ from z3fold_stress.explore.world import World
 from z3fold_stress.findings import Finding
 from z3fold_stress.findings.finding import make_finding
 from z3fold_stress.layout import Layout
-from z3fold_stress.live.deadlock import DEADLOCKS
+from z3fold_stress.live.deadlock import DEADLOCKS, Deadlock
 from z3fold_stress.live.explore import explore_live, live_arms
 from z3fold_stress.live.replay import replay_live
 from z3fold_stress.live.world import LiveError, LiveWorld
@@ -454,6 +454,24 @@ def test_deadlocked_processes_stay_while_they_are_held(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (1, "")
     assert all(dead(worker.pid) for worker in held)
+
+
+def test_what_is_told_stays_found(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the middle of the report, before anybody is held."""
+    path = tmp_path / "finding.json"
+    path.write_text(finding_of("abba", Verdict.DEADLOCK).dumps())
+    lines = Deadlock.lines
+
+    def interrupted(self: Deadlock) -> list[str]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return lines(self)
+
+    monkeypatch.setattr(Deadlock, "lines", interrupted)
+    status, out, err = command(capsys, "replay", str(path), "--live", "--hold", FAR)
+    assert (status, err) == (1, "")
+    assert f"they stay for {FAR} s" in out
 
 
 def test_ctrl_c_ends_an_exploration_with_what_was_done() -> None:

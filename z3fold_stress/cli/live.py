@@ -7,6 +7,7 @@ import time
 
 import click
 
+from z3fold_stress import stopping
 from z3fold_stress.live.deadlock import Deadlock
 from z3fold_stress.live.replay import LiveReplay
 from z3fold_stress.live.world import LiveError
@@ -24,7 +25,8 @@ def live_failed(error: LiveError) -> int:
 
 def tell_live(done: LiveReplay, hold: float, *, quietly: bool) -> int:
     """What the processes did, on stdout unless ``quietly``; deadlocked ones stay for ``hold``
-    seconds. The exit status where they did not do as the coroutines do, else 0."""
+    seconds. The exit status where they did not do as the coroutines do, else 0. Signals are only
+    noted by then (``stopping.noted``): what was found stays found."""
     if not quietly:
         click.echo("\n".join(_lines(done)))
     sys.stdout.flush()
@@ -37,14 +39,11 @@ def tell_live(done: LiveReplay, hold: float, *, quietly: bool) -> int:
     if hold and not quietly:
         click.echo(f"they stay for {hold:g} s; Ctrl-C ends them")
         sys.stdout.flush()
-    try:
-        return _hold(done.deadlock, time.monotonic() + hold)
-    except KeyboardInterrupt:
-        return 0  # who held them has seen enough
+    return _hold(done.deadlock, time.monotonic() + hold)
 
 
 def _hold(deadlock: Deadlock, until: float) -> int:
-    while time.monotonic() < until:
+    while time.monotonic() < until and not stopping.asked():  # else they have seen enough
         time.sleep(min(0.2, max(0.0, until - time.monotonic())))
         if not deadlock.still():
             click.echo("a deadlocked process ended, or went on: somebody has meddled", err=True)

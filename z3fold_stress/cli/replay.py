@@ -100,7 +100,7 @@ def replay_by_processes(
         _tell(it, finding, simulated, quiet)
         sys.stdout.flush()
     try:
-        with replay_live(it, scenario=against, simulated=simulated) as done:
+        with replay_live(it, scenario=against, simulated=simulated) as done, stopping.noted():
             if as_json:
                 told = {**_json_of(it, simulated), "live": done.to_json()}
                 click.echo(json.dumps(told, indent=1))

@@ -7,7 +7,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -359,12 +359,18 @@ class Soak:
         return True
 
     def _quiet_point(self) -> None:
-        """Everyone outside, queues empty: audit, ask quiet pages to move, audit again."""
+        """Audit, ask quiet pages to move, audit again."""
+        with self.at_rest() as quiet:
+            if quiet:
+                self.audit_quiet(probe=True)
+                self.course.density = self.statistics.density()
+                self.course.quiet_points += 1
+
+    @contextlib.contextmanager
+    def at_rest(self) -> Iterator[bool]:
+        """Everyone outside, queues empty: true, unless the run ended meanwhile."""
         self._set_pause(1)
-        if self._all_quiet():
-            self.audit_quiet(probe=True)
-            self.course.density = self.statistics.density()
-            self.course.quiet_points += 1
+        yield self._all_quiet()
         self._set_pause(0)
 
     def _all_quiet(self) -> bool:
