@@ -120,7 +120,7 @@ def test_hunt_stores(run: Run, jobs: int) -> None:
     names = ("lost-update", "counter", "putback-forgets-unbuddied")
     answer = run(
         *("hunt", *names, "--defect", "putback-forgets-unbuddied", "--jobs", jobs),
-        *("--seconds", 6, "--seed", 1, "--json"),
+        *("--seconds", 600, "--seed", 1, "--json"),
     )
     assert answer.status == 1
     told = answer.json()
@@ -132,7 +132,7 @@ def test_hunt_stores(run: Run, jobs: int) -> None:
 
 def test_fuzz_stores_how_often_and_the_small_one(run: Run) -> None:
     answer = run(
-        *("fuzz", "--design", "as-posted", "--seconds", 8, "--seed", 3, "--jobs", 1, "--json")
+        *("fuzz", "--design", "as-posted", "--programs", 8, "--seed", 3, "--jobs", 1, "--json")
     )
     assert answer.status == 1
     told = answer.json()
@@ -148,7 +148,7 @@ def test_shrink_stores_the_smaller_without_counting(run: Run) -> None:
     run("explore", "putback-forgets-unbuddied", "--shown", "--seed", 3, "--strategy", "random")
     (path,) = Path().glob("putback-*.json")
     before = listed(run)
-    answer = run("shrink", path, "--seconds", 10, "--json")
+    answer = run("shrink", path, "--seconds", 600, "--json")
     assert answer.json()["stored"]["signatures"] == [before[0]["signature"]]
     (after,) = listed(run)
     assert after["operations"] < before[0]["operations"]

@@ -154,7 +154,7 @@ def test_a_soak_page_without_a_course() -> None:
 
 
 def soak(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    short = ("--seconds", 1, "--workers", 1, "--objects", 256, "--no-dump", "--seed", 5)
+    short = ("--operations", 100_000, "--workers", 1, "--objects", 256, "--no-dump", "--seed", 5)
     with pytest.raises(SystemExit) as caught:
         cli.main(["soak", *map(str, (*short, *args))])
     out, err = capsys.readouterr()

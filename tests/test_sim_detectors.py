@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from checking import until
 
 from z3fold_stress import _sim
 from z3fold_stress.designs import Design, resolve
@@ -398,8 +400,15 @@ def test_a_loop_ends_by_itself_where_there_is_no_time_limit() -> None:
 
 
 STOPPED = """
-import sys
+import os, sys
 from z3fold_stress.cli import main
+from z3fold_stress.explore import explorer
+
+def told(*arguments, really=explorer._take_turns):
+    os.write(1, b"begun\\n")
+    really(*arguments)
+
+explorer._take_turns = told
 main(["explore", sys.argv[1], "--seconds", "300", "--json", "--no-save", "--no-store"])
 """
 
@@ -414,7 +423,11 @@ def test_ctrl_c_reaches_a_loop_without_a_point(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-P", "-c", STOPPED, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        time.sleep(2)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        it = psutil.Process(process.pid)
+        before = it.cpu_times().user
+        until(lambda: it.cpu_times().user > before + 0.5, "it is in the loop")
         asked = time.monotonic()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)

@@ -352,10 +352,10 @@ def test_the_earliest_candidate_wins(monkeypatch: pytest.MonkeyPatch) -> None:
             yield job, work(job)
 
     monkeypatch.setattr(taming, "run_jobs", in_process)
-    forwards = tame(wild, seconds=LONG, shrink_seconds=5.0)
+    forwards = tame(wild, seconds=LONG, shrink_seconds=LONG)
     assert forwards.tamed
     monkeypatch.setattr(taming, "run_jobs", backwards)
-    again = tame(wild, seconds=LONG, shrink_seconds=5.0)
+    again = tame(wild, seconds=LONG, shrink_seconds=LONG)
     assert again.finding is not None
     assert forwards.finding is not None
     assert again.finding.scenario.content_hash() == forwards.finding.scenario.content_hash()

@@ -126,7 +126,7 @@ def test_fuzz_goes_on(run: Run) -> None:
 
 
 def test_hunt_goes_on(run: Run) -> None:
-    answer = run("hunt", "lost-update", "counter", "--seconds", 3, "--jobs", 1, *QUIET)
+    answer = run("hunt", "lost-update", "counter", "--seconds", 600, "--jobs", 1, *QUIET)
     assert answer.status == 4
     assert "DID NOT REPEAT" in answer.out
     assert "2 of 2 scenarios" in answer.out

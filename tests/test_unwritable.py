@@ -99,12 +99,12 @@ def test_full_disk(run: Run) -> None:
 
 
 def test_hunt_and_fuzz(run: Run) -> None:
-    design = ("--defect", "putback-forgets-unbuddied", "--seconds", "6", "--jobs", "1")
+    design = ("--defect", "putback-forgets-unbuddied", "--seconds", "600", "--jobs", "1")
     answer = run("hunt", "putback-forgets-unbuddied", *design, "--out", "taken/folder")
     assert answer.status == 1
     assert "LOST-PAGE in scenario" in answer.out
     warned(answer.err, "taken/folder")
-    fuzz = ("fuzz", "--design", "as-posted", "--seconds", "8", "--jobs", "1", "--seed", "3")
+    fuzz = ("fuzz", "--design", "as-posted", "--programs", "8", "--jobs", "1", "--seed", "3")
     answer = run(*fuzz, "--out", "taken/folder")
     assert answer.status == 1
     assert "Replay: z3fold-stress replay zs1:" in answer.out
