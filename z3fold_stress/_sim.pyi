@@ -31,6 +31,15 @@ def coverage_total() -> int: ...
 class Search:
     """An exhaustive search that may be put aside and taken up again: it owns its tree."""
 
+class Distinct:
+    """How many executions have a schedule that none before had, over any number of strategies."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def exact(self) -> bool:
+        """Whether the count is none that is estimated."""
+
 class Simulator:
     def __init__(
         self,
@@ -67,6 +76,7 @@ class Simulator:
         delay_bound: int = -1,
         search: Search | None = None,
         record: int = 0,
+        distinct: Distinct | None = None,
     ) -> None: ...
     def explore(self, executions: int, nanoseconds: int, left: int = 0) -> str: ...
     def totals(self) -> dict[str, Any]: ...

@@ -80,6 +80,15 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     void linear_respond(u32 operation, u64 value) noexcept nogil
     int linear_check(char *text, u32 size) noexcept nogil
 
+cdef extern from "sim/distinct.h":
+    ctypedef struct distinct_t "struct distinct":
+        pass
+    distinct_t *distinct_new() noexcept nogil
+    void distinct_free(distinct_t *d) noexcept nogil
+    void distinct_use(distinct_t *d) noexcept nogil
+    u64 distinct_count(const distinct_t *d) noexcept nogil
+    bint distinct_is_exact(const distinct_t *d) noexcept nogil
+
 cdef extern from "sim/lock_order.h":
     order_step *order_steps
     u32 nr_order_steps
@@ -206,6 +215,31 @@ cdef class Search:
             self.strategy.drop(self.tree)
 
 
+cdef class Distinct:
+    """Of the executions of an exploration, however many strategies take turns in it: how many have
+    a schedule that none before had."""
+
+    cdef distinct_t *counted
+
+    def __cinit__(self):
+        self.counted = distinct_new()
+        if self.counted == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self.counted != NULL:
+            distinct_free(self.counted)
+
+    @property
+    def count(self):
+        return distinct_count(self.counted)
+
+    @property
+    def exact(self):
+        """Whether the count is none that is estimated."""
+        return bool(distinct_is_exact(self.counted))
+
+
 cdef class Simulator:
     """A scenario in the sim world."""
 
@@ -218,6 +252,7 @@ cdef class Simulator:
     cdef dict faults
     cdef u32 deaths
     cdef Search search                  # the one that is under way
+    cdef Distinct distinct
 
     def __cinit__(self, dict geometry, dict config, bytes setup, list actors, bytes finish,
                   int fd=-1):
@@ -382,18 +417,20 @@ cdef class Simulator:
         sim.max_steps = max_steps
 
     def begin(self, str strategy, u64 seed, u64 first=0, int depth=3, int delay_bound=-1,
-              Search search=None, int record=0):
+              Search search=None, int record=0, Distinct distinct=None):
         """Choose the strategy for the explore() calls that follow. An exhaustive one may be put
         aside and taken up again: where `search` has begun already it goes on from where it was.
         One that samples makes execution `first` and those after it from the seed, the number and
         the accesses that are points by then; profiling executions may come before, which leave
-        totals()["execution"] as it is."""
+        totals()["execution"] as it is. `distinct`: where its executions are counted."""
         cdef const strategy_t *chosen = known_strategy(strategy)
         if search is None and chosen.drop != NULL:
             search = Search()
         if search is not None:
             search.take_up(chosen, depth, delay_bound)
         self.search = search
+        self.distinct = distinct
+        distinct_use(NULL if distinct is None else distinct.counted)
         sim.strategy = chosen
         sim.seed = seed
         sim.depth = depth
@@ -489,6 +526,7 @@ cdef class Simulator:
             sim.strict = strict
             sim.unused = 0
             sim.every_access = True
+            distinct_use(NULL)          # nothing is explored
             sim.recording = record
             trace_reset()
             with nogil:

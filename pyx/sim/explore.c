@@ -1,6 +1,7 @@
 /* Many executions, one after the other, from the image that set-up left: until something is
  * found, or the strategy has seen all, or the budget is used up. */
 #include "sim.h"
+#include "distinct.h"
 #include "lock_order.h"
 #include "remote.h"
 
@@ -158,6 +159,7 @@ static void one_execution(void)
         sim_totals.deaths += sim.task[i].state == TASK_KILLED;
     sim_totals.limited += sim.ending == END_STEPS;
     sim_totals.pruned += sim.ending == END_PRUNED;
+    distinct_add();
 }
 
 /* Returns after about so many nanoseconds, between two executions; `left` (0: none) is when even

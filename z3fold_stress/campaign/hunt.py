@@ -55,6 +55,9 @@ class Trail:
     scenario: str
     status: str
     executions: int
+    distinct: int
+    """Of those, no repeats of others."""
+    distinct_exactly: bool
     steps: int
     deaths: int
     limited: int
@@ -81,6 +84,8 @@ class Trail:
             "scenario": self.scenario,
             "status": self.status,
             "executions": self.executions,
+            "distinct": self.distinct,
+            "distinct_exactly": self.distinct_exactly,
             "steps": self.steps,
             "deaths": self.deaths,
             "limited": self.limited,
@@ -159,6 +164,8 @@ def _trail(tally: Exploration) -> Trail:
         tally.scenario.name,
         str(tally.status),
         tally.executions,
+        tally.distinct,
+        tally.distinct_exactly,
         tally.steps,
         tally.deaths,
         tally.limited,
@@ -208,6 +215,15 @@ class Hunt:
     @property
     def executions(self) -> int:
         return sum(trail.executions for trail in self.trails)
+
+    @property
+    def distinct(self) -> int:
+        """Of those, no repeats of others of their scenario."""
+        return sum(trail.distinct for trail in self.trails)
+
+    @property
+    def distinct_exactly(self) -> bool:
+        return all(trail.distinct_exactly for trail in self.trails)
 
     @property
     def status(self) -> Status:

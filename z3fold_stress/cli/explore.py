@@ -18,7 +18,7 @@ from z3fold_stress.cli.saving import Saving
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
-from z3fold_stress.explore.explorer import Budget, Exploration, Status, limits_met
+from z3fold_stress.explore.explorer import Budget, Exploration, Status, counted, limits_met
 from z3fold_stress.explore.portfolio import STRATEGIES, arms_of
 from z3fold_stress.explore.world import MAX_STEPS, RELEASE_SEQUENCES
 from z3fold_stress.findings import Finding
@@ -197,9 +197,9 @@ def _ticker() -> Any:
 def trail_lines(trail: Trail) -> list[str]:
     """What was done, and what that shows."""
     rate = trail.executions / trail.seconds if trail.seconds > 0 else 0.0
+    done = counted(trail.executions, trail.distinct, exactly=trail.distinct_exactly)
     lines = [
-        f"  {trail.executions:,} executions, {trail.steps:,} steps, {trail.seconds:.2f} s "
-        f"({rate:,.0f}/s): {trail.status}"
+        f"  {done}, {trail.steps:,} steps, {trail.seconds:.2f} s ({rate:,.0f}/s): {trail.status}"
     ]
     if trail.deaths:
         lines.append(f"  {trail.deaths:,} of them with a death")
@@ -300,8 +300,9 @@ def hunt_command(
         click.echo(json.dumps(_hunt_json(result, saving, storing), indent=1))
     else:
         storing.say()
+        done = counted(result.executions, result.distinct, exactly=result.distinct_exactly)
         click.echo(
-            f"{len(result.trails)} of {result.asked} scenarios, {result.executions:,} executions, "
+            f"{len(result.trails)} of {result.asked} scenarios, {done}, "
             f"{result.seconds:.1f} s: {result.status}"
             + (" (interrupted)" if result.interrupted else "")
         )
@@ -325,6 +326,8 @@ def _hunt_json(result: Hunt, saving: Saving, storing: Storing) -> dict[str, Any]
         "seed": result.seed,
         "status": str(result.status),
         "executions": result.executions,
+        "distinct": result.distinct,
+        "distinct_exactly": result.distinct_exactly,
         "seconds": round(result.seconds, 2),
         "interrupted": result.interrupted,
         "error": result.error,

@@ -90,6 +90,11 @@ class Exploration:
     order_given_up: int = 0
     """Searches for such an order that were cut: nothing is known of them."""
     executions: int = 0
+    distinct: int = 0
+    """Of those, how many had a schedule that none before had: the rest are repeats, or were cut
+    where others cover what is left of them."""
+    distinct_exactly: bool = True
+    """Else their number is estimated."""
     steps: int = 0
     deaths: int = 0
     """Executions in which a mortal actor died."""
@@ -192,11 +197,14 @@ def explore_world(
         or Verdict.LOCK_ORDER in (wanted or ())
         or Verdict.LOCK_ORDER in world.scenario.expected(world.design)
     )
+    distinct = _sim.Distinct()
     turns = [_Turn(arm, search=_sim.Search() if arm.exhaustive else None) for arm in arms]
     try:
-        _take_turns(world, turns, tally, budget, seed, most, wanted, tell, began)
+        _take_turns(world, turns, tally, distinct, budget, seed, most, wanted, tell, began)
     except KeyboardInterrupt:
         tally.interrupted = True
+    tally.distinct = min(distinct.count, tally.executions)
+    tally.distinct_exactly = distinct.exact
     tally.seconds = time.monotonic() - began
     if counts:
         tally.found += tally.warnings
@@ -221,6 +229,7 @@ def _take_turns(
     world: World,
     turns: list[_Turn],
     tally: Exploration,
+    distinct: _sim.Distinct,
     budget: Budget,
     seed: int,
     most: int,
@@ -238,7 +247,7 @@ def _take_turns(
             deadline = None if budget.seconds is None else began + budget.seconds
             if length <= 0 or (deadline is not None and time.monotonic() >= deadline):
                 return
-            _one_turn(world, turn, tally, length, deadline, seed, began)
+            _one_turn(world, turn, tally, distinct, length, deadline, seed, began)
             turn.length = min(2 * turn.length, LONGEST_SLICE)
             if tell is not None:
                 tally.seconds = time.monotonic() - began
@@ -251,6 +260,7 @@ def _one_turn(
     world: World,
     turn: _Turn,
     tally: Exploration,
+    distinct: _sim.Distinct,
     length: int,
     deadline: float | None,
     seed: int,
@@ -265,6 +275,7 @@ def _one_turn(
         arm.depth,
         arm.delay_bound,
         turn.search,
+        distinct=distinct,
     )
     before = tally.executions
     while length > tally.executions - before:
@@ -305,6 +316,13 @@ def _one_turn(
         tally.left[arm.name] = totals["share_done"]
     else:
         tally.left.pop(arm.name, None)
+
+
+def counted(executions: int, distinct: int, *, exactly: bool) -> str:
+    """How many executions there were, and how many of them were no repeats."""
+    about = "" if exactly else "about "
+    of_them = f" ({about}{distinct:,} distinct)" if distinct < executions else ""
+    return f"{executions:,} executions{of_them}"
 
 
 def limits_met(limited: int, unordered: int) -> str:
