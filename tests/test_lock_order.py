@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from z3fold_stress.campaign import fuzz as fuzzing
+from z3fold_stress.campaign.fuzz import FuzzSettings, fuzz
 from z3fold_stress.cli import main
 from z3fold_stress.designs import resolve
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
@@ -21,8 +23,11 @@ from z3fold_stress.explore.portfolio import Arm, arms_of
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings.finding import make_finding
 from z3fold_stress.findings.replay import Result, replay
+from z3fold_stress.pytest_plugin.options import settle
 from z3fold_stress.scenario import Op, Scenario, op
 from z3fold_stress.verdicts import Verdict
+
+pytest_plugins = ["pytester"]
 
 SOUND = resolve("sound")
 ALL, SERIAL = Arm("dfs", depth=-1), Arm("dfs", depth=0)
@@ -279,6 +284,56 @@ def test_a_warning_is_a_failure_only_if_asked_for(
     named = trail["findings" if status else "warnings"]
     assert [value["verdict"] for value in named] == ["lock-order"]
     assert not trail["warnings" if status else "findings"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_fuzz_takes_it_for_a_failure_only_if_asked_to(
+    strict: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = Scenario(name="abba", actors={"one": AB, "two": BA})
+    monkeypatch.setattr(fuzzing, "generate", lambda seed, number: scenario)
+    monkeypatch.setattr(fuzzing, "ARMS", arms_of("dfs", 0))
+    settings = FuzzSettings("sound", 1, strict_order=strict)
+    done = fuzz(settings, seconds=None, programs=1, processes=1)
+    told = {str(f.verdict) for f in done.findings.values()}
+    warned = {str(f.verdict) for f in done.warnings.values()}
+    assert ("lock-order" in told, "lock-order" in warned) == (strict, not strict)
+    command = ["fuzz", "--programs", "1", "--jobs", "1", "--no-save", "--no-store"]
+    output = CliRunner().invoke(main, [*command, *(["--strict-order"] * strict)])
+    assert output.exit_code == strict, output.output
+
+
+def test_pytest_takes_it_for_a_failure_only_if_asked_to(pytester: pytest.Pytester) -> None:
+    """By the command line, the ini file or the marker."""
+    pytester.makepyfile(
+        ABBA.replace("EXPECT", "()")
+        + """
+import pytest
+
+@pytest.mark.z3fold_stress(strategy="dfs", bound=0)
+def test_asked():
+    return scenario
+
+@pytest.mark.z3fold_stress(strategy="dfs", bound=0, strict_order=True)
+def test_strict():
+    return scenario
+
+@pytest.mark.z3fold_stress(strategy="dfs", bound=0, strict_order=False)
+def test_lax():
+    return scenario
+"""
+    )
+    quiet = ("-p", "no:cacheprovider", "-p", "no:xdist", "--hunt-store=off")
+    for more, failed in (
+        ((), 1),
+        (("--hunt-strict-order",), 2),
+        (("-o", "hunt_strict_order=true"), 2),
+    ):
+        done = pytester.runpytest_subprocess(*quiet, *more)
+        done.assert_outcomes(passed=3 - failed, failed=failed)
+        done.stdout.fnmatch_lines(["FOUND lock-order: *"])
+    with pytest.raises(pytest.UsageError, match="hunt_strict_order: 'maybe' is neither true nor"):
+        settle(pytester.parseconfig("-o", "hunt_strict_order=maybe"))
 
 
 def test_the_correct_protocol_carries_no_warning() -> None:

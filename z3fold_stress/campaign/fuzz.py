@@ -55,6 +55,9 @@ class FuzzSettings:
     seed: int
     known: tuple[str, ...] = ()
     """Signatures that need not be told again."""
+    release_sequence: str = "c11"
+    strict_order: bool = False
+    """Whether an order of locks that could deadlock is a failure."""
 
 
 @dataclass(slots=True)
@@ -98,7 +101,12 @@ def _schedule_mutants(
 def _explore(
     scenario: Scenario, settings: FuzzSettings, number: int, result: Round, known: set[str]
 ) -> None:
-    with World(scenario, resolve(settings.design), coverage=True) as world:
+    with World(
+        scenario,
+        resolve(settings.design),
+        coverage=True,
+        release_sequence=settings.release_sequence,
+    ) as world:
         if world.failed is not None:  # by the correct protocol, which set-ups are run by
             result.setups.append(f"{scenario.name}: {world.failed['verdict']['text']}")
             return
@@ -106,7 +114,12 @@ def _explore(
         look, gained = FIRST_LOOK, 0
         for again in range(3):
             tally = explore_world(
-                world, ARMS, budget=look, seed=settings.seed + number * 7 + again, most=1
+                world,
+                ARMS,
+                budget=look,
+                seed=settings.seed + number * 7 + again,
+                most=1,
+                strict_order=settings.strict_order,
             )
             if tally.interrupted:
                 raise KeyboardInterrupt
@@ -157,7 +170,7 @@ def _note(
     known.add(finding.signature)
     if not finding.repeated:
         kept = result.unrepeated
-    elif found.verdict is Verdict.LOCK_ORDER:
+    elif found.verdict is Verdict.LOCK_ORDER and not settings.strict_order:
         kept = result.warnings
     else:
         kept = result.findings

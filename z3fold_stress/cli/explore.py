@@ -20,7 +20,7 @@ from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, counted, limits_met
 from z3fold_stress.explore.portfolio import STRATEGIES, arms_of
-from z3fold_stress.explore.world import MAX_STEPS, RELEASE_SEQUENCES
+from z3fold_stress.explore.world import MAX_STEPS
 from z3fold_stress.findings import Finding
 from z3fold_stress.live.explore import explore_live, live_arms
 from z3fold_stress.live.world import LiveError
@@ -64,13 +64,7 @@ def _design(scenario: Scenario, design: str, defects: tuple[str, ...], own: bool
 )
 @click.option("--every-access", is_flag=True, help="Each access to shared memory may be a switch.")
 @click.option("--no-races", is_flag=True, help="Do not look for data races.")
-@click.option(
-    "--release-sequence",
-    type=click.Choice(RELEASE_SEQUENCES),
-    default="c11",
-    show_default=True,
-    help="Whether a task's relaxed store continues its release sequence (c11) or ends it (c20).",
-)
+@options.release_sequence
 @options.strict_order
 @click.option(
     "--max-steps",
@@ -236,6 +230,7 @@ def trail_lines(trail: Trail) -> list[str]:
 @click.option("--seconds", default=60.0, show_default=True, help="For all scenarios together.")
 @click.option("--strategy", default="portfolio", show_default=True, help="See 'explore'.")
 @options.bound
+@options.release_sequence
 @options.strict_order
 @options.seed
 @options.jobs
@@ -250,6 +245,7 @@ def hunt_command(
     seconds: float,
     strategy: str,
     bound: int | None,
+    release_sequence: str,
     strict_order: bool,
     seed: int | None,
     jobs: int | None,
@@ -273,6 +269,7 @@ def hunt_command(
         strategy=strategy,
         bound=bound,
         seed=options.drawn(seed),
+        release_sequence=release_sequence,
         strict_order=strict_order,
     )
     if not as_json:

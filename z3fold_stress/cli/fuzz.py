@@ -32,6 +32,8 @@ __all__ = ["fuzz_command"]
     default=None,
     help="So many programs, instead of a time.",
 )
+@options.release_sequence
+@options.strict_order
 @options.seed
 @options.most
 @options.jobs
@@ -50,6 +52,8 @@ def fuzz_command(
     defects: tuple[str, ...],
     seconds: float | None,
     programs: int | None,
+    release_sequence: str,
+    strict_order: bool,
     seed: int | None,
     most: int | None,
     jobs: int | None,
@@ -69,7 +73,12 @@ def fuzz_command(
     if seconds is None and programs is None:
         seconds = 60.0
     storing = Storing(store, no_store or (no_save and store is None), "fuzz")
-    settings = FuzzSettings(resolve(design, defects).name, options.drawn(seed))
+    settings = FuzzSettings(
+        resolve(design, defects).name,
+        options.drawn(seed),
+        release_sequence=release_sequence,
+        strict_order=strict_order,
+    )
     if not as_json:
         click.echo(f"fuzz: design {settings.design}, seed {settings.seed}")
     shrinking = 0.0 if seconds is None else min(10.0, seconds / 4)

@@ -7,7 +7,21 @@ from pathlib import Path
 
 import click
 
-__all__ = ["bound", "defects", "drawn", "jobs", "json_only", "most", "no_save", "out", "seed"]
+from z3fold_stress.explore.world import RELEASE_SEQUENCES
+
+__all__ = [
+    "bound",
+    "defects",
+    "drawn",
+    "jobs",
+    "json_only",
+    "most",
+    "no_save",
+    "out",
+    "release_sequence",
+    "seed",
+    "strict_order",
+]
 
 seed = click.option(
     "--seed",
@@ -31,6 +45,13 @@ strict_order = click.option(
     "--strict-order",
     is_flag=True,
     help="An order of locks that could deadlock is a failure, not a warning.",
+)
+release_sequence = click.option(
+    "--release-sequence",
+    type=click.Choice(RELEASE_SEQUENCES),
+    default="c11",
+    show_default=True,
+    help="Whether a task's relaxed store continues its release sequence (c11) or ends it (c20).",
 )
 no_save = click.option("--no-save", is_flag=True, help="Save no finding.")
 json_only = click.option("--json", "as_json", is_flag=True, help="As JSON, and nothing else.")

@@ -143,6 +143,7 @@ def explore(
     strict_order: bool = False,
     races: bool = True,
     every_access: bool = False,
+    release_sequence: str = "c11",
     max_steps: int = MAX_STEPS,
     tell: Callable[[Exploration], None] | None = None,
 ) -> Exploration:
@@ -157,7 +158,12 @@ def explore(
     tally, ``interrupted``.
     """
     with World(
-        scenario, design, races=races, every_access=every_access, max_steps=max_steps
+        scenario,
+        design,
+        races=races,
+        every_access=every_access,
+        release_sequence=release_sequence,
+        max_steps=max_steps,
     ) as world:
         return explore_world(
             world,

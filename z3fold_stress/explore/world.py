@@ -13,13 +13,13 @@ from typing import Any
 
 from z3fold_stress import _sim
 from z3fold_stress.designs import Design
-from z3fold_stress.errors import ScenarioError
+from z3fold_stress.errors import ScenarioError, SettingsError
 from z3fold_stress.scenario import CompiledScenario, Scenario, compile_scenario
 from z3fold_stress.scenario.program import INSTRUCTION
 from z3fold_stress.settings import FAULTS, ArenaSettings
 from z3fold_stress.verdicts import Verdict
 
-__all__ = ["MAX_STEPS", "RELEASE_SEQUENCES", "World"]
+__all__ = ["MAX_STEPS", "RELEASE_SEQUENCES", "World", "known_release_sequence"]
 
 _ALLOCATORS = frozenset(("drain", "probe", "free_all", "audit"))
 """What a finish may do that has nothing to do after an execution on scratch words alone."""
@@ -31,6 +31,15 @@ MAX_STEPS = 20_000
 RELEASE_SEQUENCES = ("c11", "c20")
 """Which standard says what a later relaxed store hands on: C11, that a store of the same task
 continues a release sequence; C++20, that it ends it.  Read-modify-writes continue it in both."""
+
+
+def known_release_sequence(name: object) -> str:
+    """The name, if there is such a rule. Raises SettingsError."""
+    if name not in RELEASE_SEQUENCES:
+        raise SettingsError(
+            f"no release sequence is called {name!r}: there are {' and '.join(RELEASE_SEQUENCES)}"
+        )
+    return str(name)
 
 
 class World:
@@ -51,13 +60,13 @@ class World:
         max_steps: int = MAX_STEPS,
         release_sequence: str = "c11",
     ) -> None:
-        """``release_sequence``: one of RELEASE_SEQUENCES."""
+        """``release_sequence``: one of RELEASE_SEQUENCES, or SettingsError is raised."""
         self.scenario = scenario
         self.design = design
         self.max_steps = max_steps
         self.races = races
         self.lifetimes = lifetimes
-        self.release_sequence = release_sequence
+        self.release_sequence = known_release_sequence(release_sequence)
         self.compiled: CompiledScenario = compile_scenario(scenario)
         arena = dict(scenario.arena)
         self.settings = ArenaSettings(

@@ -20,7 +20,7 @@ from z3fold_stress import _sim
 from z3fold_stress._vocabulary import NO_TASK, Decision
 from z3fold_stress.designs import Design, resolve
 from z3fold_stress.explore.explorer import Found
-from z3fold_stress.explore.world import MAX_STEPS, RELEASE_SEQUENCES, World
+from z3fold_stress.explore.world import MAX_STEPS, World, known_release_sequence
 from z3fold_stress.findings.evidence import Evidence, Schedule, gather, order_text
 from z3fold_stress.findings.identity import SCHEME, Identity, words
 from z3fold_stress.scenario import Scenario
@@ -140,7 +140,7 @@ class Finding:
                 max_steps=_count(value.get("max_steps", MAX_STEPS)),
                 races=bool(value.get("races", True)),
                 lifetimes=bool(value.get("lifetimes", True)),
-                release_sequence=_release_sequence(value.get("release_sequence", "c11")),
+                release_sequence=known_release_sequence(value.get("release_sequence", "c11")),
                 repeated=bool(value.get("repeated", True)),
                 sides=tuple(value.get("sides", ())),
                 steps=_count(value.get("steps", 0)),
@@ -166,12 +166,6 @@ def _text(value: dict[str, Any], key: str) -> str:
     if not isinstance(value[key], str):
         raise ValueError(f"{key!r} must be text")
     return str(value[key])
-
-
-def _release_sequence(value: object) -> str:
-    if value not in RELEASE_SEQUENCES:
-        raise ValueError(f"no release sequence is called {value!r}")
-    return str(value)
 
 
 def _count(value: Any) -> int:

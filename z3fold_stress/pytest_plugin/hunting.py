@@ -103,10 +103,8 @@ def plans(scenario: Scenario, settings: Settings) -> list[Plan]:
 
 
 def _found(scenario: Scenario, settings: Settings) -> Plan:
-    hunt = HuntSettings(
-        design=bent(scenario, scenario.design).name,
-        strategy=settings.strategy,
-        seed=settings.seed,
+    hunt = replace(
+        _usual(settings, bent(scenario, scenario.design).name),
         executions=max(FIND.executions or 1, settings.executions or 1),
         most=OTHERS,
         wanted=tuple(sorted(map(str, scenario.expect))),
@@ -114,9 +112,19 @@ def _found(scenario: Scenario, settings: Settings) -> Plan:
     return Plan(scenario, "found", hunt, hunt.wanted)
 
 
+def _usual(settings: Settings, design: str) -> HuntSettings:
+    return HuntSettings(
+        design=design,
+        strategy=settings.strategy,
+        seed=settings.seed,
+        release_sequence=settings.release_sequence,
+        strict_order=settings.strict_order,
+    )
+
+
 def clean_plans(scenario: Scenario, settings: Settings, design: str) -> list[Plan]:
     """Nothing may be found; a large budget is dealt out in blocks."""
-    base = HuntSettings(design=design, strategy=settings.strategy, seed=settings.seed)
+    base = _usual(settings, design)
     if settings.seconds is not None:
         hunt = replace(base, executions=settings.executions, seconds=settings.seconds)
         return [Plan(scenario, design, hunt)]

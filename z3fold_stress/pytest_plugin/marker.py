@@ -17,7 +17,7 @@ from z3fold_stress.designs import UnknownDesign, resolve
 from z3fold_stress.errors import SettingsError
 from z3fold_stress.explore.explorer import Budget
 from z3fold_stress.explore.portfolio import arms_of
-from z3fold_stress.explore.world import MAX_STEPS
+from z3fold_stress.explore.world import MAX_STEPS, known_release_sequence
 from z3fold_stress.pytest_plugin.hunting import OTHERS, Plan, deal, in_block
 from z3fold_stress.pytest_plugin.options import KEY, Settings
 from z3fold_stress.pytest_plugin.seeds import MOST_BLOCKS, Block
@@ -58,6 +58,9 @@ class Wish:
     max_steps: int = MAX_STEPS
     races: bool = True
     every_access: bool = False
+    release_sequence: str | None = None
+    strict_order: bool | None = None
+    """What the run was asked for, if not said; so the one before."""
 
 
 def _wish(item: pytest.Item) -> Wish:
@@ -101,6 +104,8 @@ def _check(wish: Wish) -> None:
             Budget(seconds=float(wish.seconds))
         arms_of(wish.strategy or "portfolio", wish.bound)
         resolve(wish.design or "sound", wish.defects)
+        if wish.release_sequence is not None:
+            known_release_sequence(wish.release_sequence)
     except (SettingsError, UnknownDesign, UnknownDefect, TypeError, ValueError) as error:
         raise _Refused(str(error)) from None
     for name in wish.expect or ():
@@ -175,6 +180,8 @@ def plan_of(scenario: Scenario, wish: Wish, settings: Settings, number: int) -> 
         most=OTHERS if expected else 1,
         races=wish.races,
         every_access=wish.every_access,
+        release_sequence=wish.release_sequence or settings.release_sequence,
+        strict_order=settings.strict_order if wish.strict_order is None else wish.strict_order,
         max_steps=wish.max_steps,
         wanted=tuple(sorted(map(str, expected))),
     )

@@ -37,6 +37,8 @@ class Settings:
     """The budget was given on the command line: it wins over a marker's."""
     design: str = ""
     strategy: str = "portfolio"
+    release_sequence: str = "c11"
+    strict_order: bool = False
     save: str = ""
     """Absolute; empty: findings are not saved as files."""
     store: str = ""
@@ -48,6 +50,7 @@ class Settings:
 KEY = pytest.StashKey[Settings]()
 
 _OPTIONS = (
+    # The name, what stands for its value (nothing: a switch), and what it is.
     ("seed", "N", "Base seed of hunts (default: drawn, and shown)."),
     ("executions", "N", "Executions that an item does where nothing is to be found."),
     ("seconds", "S", "Seconds that such an item takes, for nightly runs; it may do more or less "
@@ -55,6 +58,9 @@ _OPTIONS = (
     ("design", "DESIGN", "Hunt with this design: whatever is found in a scenario of the allocator "
      "fails."),
     ("strategy", "NAME", "How to explore (default: portfolio)."),
+    ("release-sequence", "RULE", "Whether a task's relaxed store continues its release sequence "
+     "(c11, the default) or ends it (c20)."),
+    ("strict-order", "", "An order of locks that could deadlock is a failure, not a warning."),
     ("save", "DIR", "Save each finding that fails a test as a file there."),
     ("store", "FILE", "The findings store that they are counted in (default: in the user's data "
      "directory; off: none)."),
@@ -66,10 +72,11 @@ _OPTIONS = (
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("z3fold_stress", "race hunts (z3fold_stress)")
     for name, metavar, text in _OPTIONS:
-        group.addoption(
-            f"--{PREFIX}-{name}", dest=f"{PREFIX}_{name}", metavar=metavar, default=None, help=text
-        )
-        parser.addini(f"{PREFIX}_{name}", f"As --{PREFIX}-{name}.", type="string", default="")
+        takes: dict[str, Any] = {"metavar": metavar}
+        if not metavar:
+            takes = {"action": "store_const", "const": "true"}
+        group.addoption(f"--{PREFIX}-{name}", dest=_key(name), default=None, help=text, **takes)
+        parser.addini(_key(name), f"As --{PREFIX}-{name}.", type="string", default="")
     parser.addini(
         f"{PREFIX}_files",
         "Patterns of scenario files to collect: of the name, or where there is a '/', of the path "
@@ -112,8 +119,12 @@ class _Asked:
     base: Path
 
 
+def _key(name: str) -> str:
+    return f"{PREFIX}_{name.replace('-', '_')}"
+
+
 def _text(config: pytest.Config, name: str) -> _Asked | None:
-    key = f"{PREFIX}_{name}"
+    key = _key(name)
     typed = config.getoption(key, default=None)
     if typed is not None:
         return _Asked(str(typed), f"--{PREFIX}-{name}", True, config.invocation_params.dir)
@@ -150,7 +161,7 @@ def _asked(config: pytest.Config) -> Settings:
     asked = {name: _text(config, name) for name, _, _ in _OPTIONS}
     seed, executions, seconds = asked["seed"], asked["executions"], asked["seconds"]
     design, strategy, save = asked["design"], asked["strategy"], asked["save"]
-    store = asked["store"]
+    store, rule, strict = asked["store"], asked["release-sequence"], asked["strict-order"]
     return Settings(
         seed=seeds.draw() if seed is None else _whole(seed, 0, seeds.SEEDS - 1),
         run=uuid.uuid4().hex[:12],
@@ -160,6 +171,8 @@ def _asked(config: pytest.Config) -> Settings:
         budget_typed=any(one is not None and one.typed for one in (executions, seconds)),
         design="" if design is None else _design(design),
         strategy="portfolio" if strategy is None else _strategy(strategy),
+        release_sequence="c11" if rule is None else _release_sequence(rule),
+        strict_order=strict is not None and _yes(strict),
         save="" if save is None else _folder(save),
         store="" if store is None else _store(store),
         inconclusive=_how(asked["inconclusive"]),
@@ -185,6 +198,22 @@ def _strategy(asked: _Asked) -> str:
     except SettingsError as error:
         raise pytest.UsageError(f"{asked.where}: {error}") from None
     return asked.text
+
+
+def _release_sequence(asked: _Asked) -> str:
+    from z3fold_stress.errors import SettingsError
+    from z3fold_stress.explore.world import known_release_sequence
+
+    try:
+        return known_release_sequence(asked.text)
+    except SettingsError as error:
+        raise pytest.UsageError(f"{asked.where}: {error}") from None
+
+
+def _yes(asked: _Asked) -> bool:
+    if asked.text.lower() not in ("true", "false"):
+        raise pytest.UsageError(f"{asked.where}: {asked.text!r} is neither true nor false")
+    return asked.text.lower() == "true"
 
 
 def _how(asked: _Asked | None) -> str:

@@ -105,6 +105,8 @@ def _ends(finding: Finding, flip: Flip | None, saved: str) -> list[str]:
     lines = []
     if flip is not None:
         lines += _wrap(str(flip))
+    if finding.verdict is Verdict.DATA_RACE and finding.release_sequence != "c11":
+        lines.append("A release sequence ends as C++20 has it (--release-sequence c20)")
     stories = [name for name in finding.scenario.shows if name in DEFECTS]
     if stories:
         lines.append(f"The story: z3fold-stress defects {stories[0]}")
