@@ -47,6 +47,7 @@ INSTRUMENTED = [
     *(["-DZ3F_ASSERT"] if ASSERT else []),
     "-fsanitize=thread",
     "--param=tsan-instrument-func-entry-exit=0",
+    "-Wno-tsan",  # it says that fences are unknown: to the runtime that is not linked
     "-fno-omit-frame-pointer",
     "-fno-optimize-sibling-calls",
 ]

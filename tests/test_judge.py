@@ -7,13 +7,13 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from judge import classes
 from judge.generate import FEATURES, generate
-from judge.machine import Event, Local, Machine
+from judge.machine import Event, Fence, Machine
 from judge.program import NotJudged, program_of
 from judge.search import State, TooLarge, ask, moves
 
@@ -201,6 +201,41 @@ BY_B = [op.load("flag", "g", "relaxed")]
             ([*BY_B, op.when("g", [op.store("flag", 2, "release")])],),
             True,
         ),
+        # fences: what is stored after a release, and read before an acquire
+        ([op.fence("release"), RELAXED], seen("acquire"), 1, (), False),
+        ([RELEASE], [*seen("relaxed"), op.fence("acquire")], 1, (), False),
+        ([op.fence("release"), RELAXED], [*seen("relaxed"), op.fence("acquire")], 1, (), False),
+        ([op.fence("acq_rel"), RELAXED], [*seen("relaxed"), op.fence("acq_rel")], 1, (), False),
+        ([op.fence("seq_cst"), RELAXED], [*seen("relaxed"), op.fence("seq_cst")], 1, (), False),
+        ([op.fence("acquire"), RELAXED], [*seen("relaxed"), op.fence("acquire")], 1, (), True),
+        ([op.fence("release"), RELAXED], [*seen("relaxed"), op.fence("release")], 1, (), True),
+        ([op.fence("release"), RELAXED], seen("relaxed"), 1, (), True),
+        ([RELAXED, op.fence("release")], seen("acquire"), 1, (), True),
+        ([RELEASE], [op.fence("acquire"), *seen("relaxed")], 1, (), True),
+        # a fence acquires what a failing compare-and-swap saw, and a release of another's word
+        ([RELEASE], [op.cas("flag", 0, 0, "f"), op.fence("acquire")], 0, (), False),
+        (
+            [op.fence("release"), op.store("x", 1, "relaxed"), RELAXED],
+            seen("acquire"),
+            1,
+            (),
+            False,
+        ),
+        # what a fence released goes on in what others add, and ends where they store
+        (
+            [op.fence("release"), RELAXED],
+            seen("acquire"),
+            2,
+            ([*BY_B, op.when("g", [op.fetch_add("flag", 1)])],),
+            False,
+        ),
+        (
+            [op.fence("release"), RELAXED],
+            seen("acquire"),
+            2,
+            ([*BY_B, op.when("g", [op.store("flag", 2, "relaxed")])],),
+            True,
+        ),
         # its own relaxed store continues it
         ([RELEASE, op.store("flag", 2, "relaxed")], seen("acquire"), 2, (), False),
         ([RELEASE, op.store("flag", 2, "release")], seen("acquire"), 2, (), False),
@@ -296,6 +331,14 @@ def test_classes(actors: list[list[Op]], number: int) -> None:
 # The second way.
 
 Executed = list[tuple[int, Event]]
+"""A fence too, as an event of no word."""
+
+
+def passed(task: int, fences: Iterable[Fence]) -> Executed:
+    return [
+        (task, Event("fence", -1, False, False, True, fence.acquires, fence.releases))
+        for fence in fences
+    ]
 
 
 def executions(machine: Machine, state: State, done: Executed) -> Iterator[tuple[State, Executed]]:
@@ -308,7 +351,8 @@ def executions(machine: Machine, state: State, done: Executed) -> Iterator[tuple
         if step.verdict:
             yield state, [*done, *([(task, step.event)] if step.event else [])]
         else:
-            yield from executions(machine, after, [*done, (task, step.event)])
+            fences = passed(task, step.fences)
+            yield from executions(machine, after, [*done, (task, step.event), *fences])
 
 
 def edges(done: Executed) -> set[tuple[int, int]]:
@@ -318,6 +362,15 @@ def edges(done: Executed) -> set[tuple[int, int]]:
         before = [n for n in range(late) if done[n][0] == task]
         if before:
             made.add((before[-1], late))
+        if event.what == "fence" and event.acquires:
+            looked = [n for n in before if done[n][1].reads and done[n][1].atomic]
+            for n in (n for n in looked if not done[n][1].what.endswith("unlock")):
+                word = done[n][1].word
+                made |= {
+                    (head, late)
+                    for head in heads(done, [m for m in range(n) if done[m][1].word == word])
+                }
+            continue
         if not event.acquires:
             continue
         same = [n for n in range(late) if done[n][1].word == event.word]
@@ -344,6 +397,11 @@ def heads(done: Executed, same: list[int]) -> Iterator[int]:
             plain = [n for n in stores if not done[n][1].atomic]
             own = [n for n in stores if done[n][0] == task and done[n][1].releases]
             yield from (n for n in own if not plain or n > plain[-1])
+            yield from (
+                n
+                for n in range(last)
+                if done[n][0] == task and done[n][1].what == "fence" and done[n][1].releases
+            )
         if not event.reads or event.what.endswith("unlock"):
             return
         stores.pop()
@@ -384,13 +442,14 @@ def by_normal_form(done: Executed) -> tuple[tuple[int, Event], ...]:
 @pytest.mark.parametrize("part", range(4))
 def test_every_interleaving_one_by_one_says_the_same(part: int) -> None:
     features = FEATURES - {"setup", "deaths", "faults"}
-    compared = races = 0
+    compared = races = fenced = 0
     for number in range(part, 600, 4):
         program = program_of(generate(77, number, features))
         machine = Machine(program)
-        locals_: list[Local] = [machine.begin(task)[0] for task in range(program.actors)]
-        start = tuple(locals_), program.initial, (0, 0)
-        every = list(itertools.islice(executions(machine, start, []), 300))
+        begun = [machine.begin(task) for task in range(program.actors)]
+        start = tuple(one.local for one in begun), program.initial, (0, 0)
+        first = [each for task, one in enumerate(begun) for each in passed(task, one.fences)]
+        every = list(itertools.islice(executions(machine, start, first), 300))
         if len(every) == 300:
             continue
         answer = ask(program)
@@ -406,5 +465,7 @@ def test_every_interleaving_one_by_one_says_the_same(part: int) -> None:
             assert len({by_normal_form(done) for _, done in every}) == classes.count(program)
         compared += 1
         races += answer.racy
+        fenced += any(one.what == "fence" for code in program.tasks for one in code)
     assert compared > 80
     assert races > 10
+    assert fenced > 10

@@ -27,6 +27,10 @@ cdef extern from *:
     #define z3f_fetch_or(p, v)        __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL)
     #define z3f_fetch_and(p, v)       __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL)
     #define z3f_exchange(p, v)        __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+    #define z3f_fence_acquire()       __atomic_thread_fence(__ATOMIC_ACQUIRE)
+    #define z3f_fence_release()       __atomic_thread_fence(__ATOMIC_RELEASE)
+    #define z3f_fence_acq_rel()       __atomic_thread_fence(__ATOMIC_ACQ_REL)
+    #define z3f_fence_seq_cst()       __atomic_thread_fence(__ATOMIC_SEQ_CST)
     #define z3f_prefetch(p)           __builtin_prefetch((p), 1)
     #define z3f_barrier()             __asm__ __volatile__("" ::: "memory")
     #define z3f_BUILD_BUG_ON(c)       ((void)sizeof(char[1 - 2 * !!(c)]))
@@ -145,6 +149,10 @@ cdef extern from *:
     u16 exchange16 "z3f_exchange"(u16 *, u16) noexcept nogil
     bint cas32 "z3f_cas32"(u32 *, u32, u32) noexcept nogil
     bint cas64 "z3f_cas64"(u64 *, u64, u64) noexcept nogil
+    void fence_acquire "z3f_fence_acquire"() noexcept nogil
+    void fence_release "z3f_fence_release"() noexcept nogil
+    void fence_acq_rel "z3f_fence_acq_rel"() noexcept nogil
+    void fence_seq_cst "z3f_fence_seq_cst"() noexcept nogil
     void prefetch "z3f_prefetch"(const void *) noexcept nogil
     void barrier "z3f_barrier"() noexcept nogil
     void pause "z3f_pause"() noexcept nogil

@@ -69,6 +69,17 @@ cdef void run_write_unlock(const instruction *i) noexcept nogil:
     write_unlock(lock_of(i))
 
 
+cdef void run_fence(const instruction *i) noexcept nogil:
+    if i.flags & FLAG_SEQ_CST:
+        fence_seq_cst()
+    elif i.flags & FLAG_ACQUIRE and i.flags & FLAG_RELEASE:
+        fence_acq_rel()
+    elif i.flags & FLAG_ACQUIRE:
+        fence_acquire()
+    else:
+        fence_release()
+
+
 cdef void run_wait_while(const instruction *i) noexcept nogil:
     wait_while(word_of(i), <u64>i.b)
 

@@ -338,7 +338,8 @@ ATOMICS(64)
 
 HOOK void __tsan_atomic_thread_fence(int order);
 HOOK void __tsan_atomic_signal_fence(int order);
-/* Touches no memory: no point, and nothing to observe but for the clocks. */
+/* Touches no memory: no point, but where every access is one, and nothing to observe but for the
+ * clocks. */
 HOOK void __tsan_atomic_thread_fence(int order)
 {
     if (sim.window)

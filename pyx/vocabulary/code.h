@@ -63,6 +63,7 @@ enum code {
     CODE_FETCH_ADD,             /* (inline) register = word, word += b */
     CODE_EXCHANGE,              /* (inline) register = word, word = b */
     CODE_CAS,                   /* (inline) register: whether word was b and is now c */
+    CODE_FENCE,                 /* of the order that the flags say */
     CODE_WAIT_WHILE,            /* spin while word == b */
     CODE_WAIT_UNTIL,            /* spin until word == b */
     CODE_SLEEP,                 /* on word, until woken */
@@ -78,13 +79,14 @@ enum flag {
     FLAG_REG = 1,                       /* the operand is the number of a register */
     FLAG_PAGE_OF = 2,                   /* a is an object: the page that it is in */
     FLAG_ATOMIC = 4,                    /* alloc: may not sleep; load, store: relaxed */
-    FLAG_ACQUIRE = 8,                   /* load: acquire */
-    FLAG_RELEASE = 16,                  /* store: release */
+    FLAG_ACQUIRE = 8,                   /* load, fence: acquire */
+    FLAG_RELEASE = 16,                  /* store, fence: release */
     FLAG_ASYNC = 32,                    /* migrate_pages: does not block for the PG lock */
     FLAG_KEEP_FAILED = 64,              /* migrate_pages: newer cores try failures again */
     FLAG_NO_PUTBACK = 128,              /* migrate_pages: what is left stays isolated */
     FLAG_IN_RECLAIM = 256,              /* migrate_pages: must not block */
     FLAG_FILL = 512,                    /* alloc: and fill, before anybody sees it */
+    FLAG_SEQ_CST = 1024,                /* fence: sequentially consistent */
 };
 
 enum compare {

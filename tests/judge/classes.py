@@ -19,7 +19,8 @@ def count(program: Program, most: int = MOST) -> int:
     words = alone(machine, program.actors, program.initial, Answer())
     if words is None:
         return 0
-    start = tuple(machine.begin(task)[0] for task in range(program.actors)), words, program.budget
+    locals_ = tuple(machine.begin(task).local for task in range(program.actors))
+    start = locals_, words, program.budget
     numbers: dict[object, int] = {}
     nobody = (-1,) * program.actors
     seen = {nobody}

@@ -16,7 +16,7 @@ from z3fold_stress.scenario.value import Op
 FEATURES = frozenset(
     (
         *("atomics", "plain", "locks", "tries", "rwlocks", "waits", "sleep", "blocks", "setup"),
-        *("raw", "misuse", "handover", "deaths", "faults"),
+        *("raw", "misuse", "handover", "deaths", "faults", "fences"),
     )
 )
 """What programs are made of. raw: accesses of lock words that are no lock operations; misuse:
@@ -102,6 +102,8 @@ class _Draft:
             ways.append((2, lambda: self._block(most)))
         if "handover" in f and most > 1 and not inside:
             ways.append((2, self._handover))
+        if "fences" in f:
+            ways.append((1, lambda: [self._fence("acquire", "release")]))
         if most > 1:
             if "locks" in f:
                 ways.append((3, lambda: self._locked(op.lock, op.unlock, "L", most)))
@@ -121,6 +123,9 @@ class _Draft:
         if self.draw.random() < self.plain:
             return "plain"
         return self.draw.choice(("relaxed", atomic))
+
+    def _fence(self, *orders: str) -> Op:
+        return op.fence(self.draw.choice((*orders, "acq_rel", "seq_cst")))  # type: ignore[arg-type]
 
     def _register(self) -> str:
         name = self.draw.choice(("r", "s"))
@@ -167,14 +172,18 @@ class _Draft:
         word = self.draw.choice(self.words)
         order = self.draw.choice(("release", "release", "release", "relaxed"))
         way = self.draw.random()
+        fenced = "fences" in self.features and self.draw.random() < 0.5
         if way < 0.5:
-            return [op.store("data", 1), op.store(word, 1, order)]  # type: ignore[arg-type]
+            fence = [self._fence("release", "release")] if fenced else []
+            return [op.store("data", 1), *fence, op.store(word, 1, order)]  # type: ignore[arg-type]
         if way < 0.75 and "waits" in self.features:
             return [op.wait_until(word, 1), op.load("data", self._register())]
         register = self._register()
         acquire = self.draw.choice(("acquire", "acquire", "relaxed"))
-        after = self.draw.choice((op.load("data", "d"), op.store("data", 2)))
-        return [op.load(word, register, acquire), op.when(register, "==", 1, [after])]  # type: ignore[arg-type]
+        after = [self.draw.choice((op.load("data", "d"), op.store("data", 2)))]
+        if fenced:
+            after.insert(0, self._fence("acquire", "acquire"))
+        return [op.load(word, register, acquire), op.when(register, "==", 1, after)]  # type: ignore[arg-type]
 
     def _block(self, most: int) -> list[Op]:
         body = self._phrase(max(1, most - 1), inside=True)

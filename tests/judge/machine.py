@@ -60,6 +60,31 @@ class Local(NamedTuple):
     dead: bool = False
 
 
+class Fence(NamedTuple):
+    """What a task does between two accesses to what it knows and hands on."""
+
+    acquires: bool
+    releases: bool
+
+
+FENCES = {
+    "acquire": Fence(True, False),
+    "release": Fence(False, True),
+    "acq_rel": Fence(True, True),
+    "seq_cst": Fence(True, True),
+}
+"""Every execution is sequentially consistent as it is."""
+
+
+class Settled(NamedTuple):
+    """Where a task comes to by itself, and what it did on the way."""
+
+    local: Local
+    failed: frozenset[int]
+    """Checks that did not hold."""
+    fences: tuple[Fence, ...]
+
+
 class Step(NamedTuple):
     """What comes of one step of a task, the word being what it was."""
 
@@ -68,6 +93,8 @@ class Step(NamedTuple):
     value: int
     failed: frozenset[int] = frozenset()
     """Checks that did not hold, in what the task did for itself after its access."""
+    fences: tuple[Fence, ...] = ()
+    """That it passed after its access."""
     verdict: str = ""
     """What ends the execution, in the place of the step."""
 
@@ -78,9 +105,8 @@ class Machine:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.made: list[dict[tuple[Local, int], Step | None]] = [{} for _ in program.tasks]
-        self.known: list[dict[Local, tuple[Local, int]]] = [{} for _ in program.tasks]
 
-    def begin(self, task: int) -> tuple[Local, frozenset[int]]:
+    def begin(self, task: int) -> Settled:
         """A task before its first access."""
         return self._settle(task, Local(0, (0,) * self.program.registers[task]))
 
@@ -107,16 +133,18 @@ class Machine:
 
     # What concerns only the task.
 
-    def _settle(self, task: int, local: Local) -> tuple[Local, frozenset[int]]:
+    def _settle(self, task: int, local: Local) -> Settled:
         code = self.program.tasks[task]
         at, registers, atomic = local.at, list(local.registers), local.atomic
-        failed = set()
+        failed, fences = set(), []
         while at < len(code):
             i = code[at]
             value = i.value if i.other < 0 else registers[i.other]
             if i.what == "expect":
                 if not COMPARE[i.compare](registers[i.reg], value):
                     failed.add(i.check)
+            elif i.what == "fence":
+                fences.append(FENCES[i.order])
             elif i.what == "might_sleep":
                 if atomic or local.held:
                     break
@@ -127,7 +155,8 @@ class Machine:
             elif i.what not in LOCAL:
                 break
             at = self._local(i, at, registers, value)
-        return Local(at, tuple(registers), local.held, atomic), frozenset(failed)
+        settled = Local(at, tuple(registers), local.held, atomic)
+        return Settled(settled, frozenset(failed), tuple(fences))
 
     @staticmethod
     def _local(i: Instruction, at: int, registers: list[int], value: int) -> int:
@@ -181,10 +210,8 @@ class Machine:
         return self._done(task, event, Local(local.at, tuple(registers), *_rest(local)), after)
 
     def _done(self, task: int, event: Event, local: Local, value: int) -> Step:
-        local, failed = self._settle(
-            task, Local(local.at + 1, local.registers, local.held, local.atomic)
-        )
-        return Step(event, local, value, failed)
+        after = self._settle(task, Local(local.at + 1, local.registers, local.held, local.atomic))
+        return Step(event, after.local, value, after.failed, after.fences)
 
     def _lock(self, task: int, local: Local, value: int, i: Instruction) -> Step | None:
         word, owner = value & LOCK, value & OWNER

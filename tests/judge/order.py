@@ -6,18 +6,32 @@ where each load reads the newest store.
 
 A release store heads a release sequence; read-modify-writes of anybody go on with it, and so do
 relaxed stores of the task that began it; any other store ends it. An acquire load that reads from
-the sequence knows what the head knew. Locks are the same, but that readers who unlock are ordered
-with writers only. Two accesses of a word by different tasks race when neither happens before the
-other, one writes and one is plain.
+the sequence knows what the head knew. A release fence is the head of whatever its task stores after
+it, and an acquire fence acquires what its task read before it. Locks are the same, but that readers
+who unlock are ordered with writers only. Two accesses of a word by different tasks race when
+neither happens before the other, one writes and one is plain.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from judge.machine import Event
+from judge.machine import Event, Fence
+from judge.program import Program
 
 Clock = tuple[int, ...]
+
+
+class View(NamedTuple):
+    """What is to be remembered of a task."""
+
+    clock: Clock
+    seen: Clock
+    """What it would know had its reads acquired: an acquire fence makes it so."""
+    fence: Clock | None
+    """What it knew at its last release fence."""
 
 
 class Cell(NamedTuple):
@@ -41,26 +55,47 @@ def joined(one: Clock, other: Clock) -> Clock:
 class Order:
     """Clocks of some tasks; each step is worked out once."""
 
-    def __init__(self, tasks: int) -> None:
+    def __init__(self, program: Program) -> None:
+        tasks = program.actors
         self.none: Clock = (0,) * tasks
+        self.nothing = View(self.none, self.none, None)
         self.untouched = Cell(self.none, self.none, (None,) * tasks, (self.none,) * 4)
-        self.made: dict[tuple[int, Event, Clock, Cell], tuple[Clock, Cell, bool]] = {}
+        self.looks_back = frozenset(
+            task
+            for task, code in enumerate(program.tasks)
+            if any(i.what == "fence" and i.order != "release" for i in code)
+        )
+        """Who passes an acquire fence: of others nobody needs to know what they have seen."""
+        self.made: dict[tuple[int, Event, View, Cell], tuple[View, Cell, bool]] = {}
 
-    def access(self, task: int, event: Event, clock: Clock, cell: Cell) -> tuple[Clock, Cell, bool]:
-        """The task's clock and the word's cell afterwards; whether the access races."""
-        key = task, event, clock, cell
+    @staticmethod
+    def pass_fences(view: View, fences: Iterable[Fence]) -> View:
+        clock, seen, released = view
+        for fence in fences:
+            if fence.acquires:
+                clock = joined(clock, seen)
+            if fence.releases:
+                released = clock
+        return View(clock, seen, released)
+
+    def access(self, task: int, event: Event, view: View, cell: Cell) -> tuple[View, Cell, bool]:
+        """What is known of the task and the word afterwards; whether the access races."""
+        key = task, event, view, cell
         if key not in self.made:
-            self.made[key] = self._access(task, event, clock, cell)
+            self.made[key] = self._access(task, event, view, cell)
         return self.made[key]
 
-    def _access(
-        self, task: int, event: Event, clock: Clock, cell: Cell
-    ) -> tuple[Clock, Cell, bool]:
+    def _access(self, task: int, event: Event, view: View, cell: Cell) -> tuple[View, Cell, bool]:
+        clock, seen, fence = view
         clock = (*clock[:task], clock[task] + 1, *clock[task + 1 :])
+        there = cell.released
+        if event.what != "read_lock":
+            there = joined(there, cell.readers)
         if event.acquires:
-            clock = joined(clock, cell.released)
-            if event.what != "read_lock":
-                clock = joined(clock, cell.readers)
+            clock = joined(clock, there)
+        elif event.atomic and event.reads and not event.releases and task in self.looks_back:
+            seen = joined(seen, there)
+        view = View(clock, seen, fence)
         racy = self._races(task, event, clock, cell.accesses)
         accesses = list(cell.accesses)
         for kind, does in ((0, event.reads), (2, event.writes)):
@@ -68,7 +103,7 @@ class Order:
                 last = accesses[kind + event.atomic]
                 accesses[kind + event.atomic] = (*last[:task], clock[task], *last[task + 1 :])
         now = (accesses[0], accesses[1], accesses[2], accesses[3])
-        return clock, self._released(task, event, clock, cell, now), racy
+        return view, self._released(task, event, view, cell, now), racy
 
     @staticmethod
     def _races(task: int, event: Event, clock: Clock, accesses: tuple[Clock, ...]) -> bool:
@@ -88,11 +123,12 @@ class Order:
         self,
         task: int,
         event: Event,
-        clock: Clock,
+        view: View,
         cell: Cell,
         accesses: tuple[Clock, Clock, Clock, Clock],
     ) -> Cell:
         """The word's cell, with what the access hands on."""
+        clock = view.clock
         released, readers, heads = cell.released, cell.readers, cell.heads
         if event.what == "read_unlock":
             readers = joined(readers, clock)
@@ -103,5 +139,8 @@ class Order:
             released, readers = clock, self.none
             heads = (*heads[:task], clock, *heads[task + 1 :])
         elif event.what == "store":
-            released, readers = heads[task] or self.none, self.none
+            own = [known for known in (heads[task], view.fence) if known is not None]
+            # The later of the two knows the other.
+            released = max(own, key=operator.itemgetter(task), default=self.none)
+            readers = self.none
         return Cell(released, readers, heads, accesses)

@@ -18,7 +18,7 @@ LOCKS = frozenset(
     ("lock", "trylock", "unlock", "read_lock", "read_unlock", "write_lock", "write_unlock")
 )
 ACCESSES = LOCKS | {"load", "store", "fetch_add", "exchange", "cas", "wait_while", "wait_until"}
-OTHERS = frozenset(("expect", "might_sleep", "preempt_disable", "preempt_enable"))
+OTHERS = frozenset(("expect", "fence", "might_sleep", "preempt_disable", "preempt_enable"))
 
 
 class NotJudged(Exception):

@@ -62,9 +62,9 @@ def ask(program: Program, *, races: bool = True, most: int = MOST) -> Answer:
         return answer
     locals_ = []
     for task in range(program.actors):
-        local, failed = machine.begin(task)
-        answer.failed |= failed
-        locals_.append(local)
+        begun = machine.begin(task)
+        answer.failed |= begun.failed
+        locals_.append(begun.local)
     start = tuple(locals_), words, program.budget
     _walk(machine, start, answer, most)
     if races:
@@ -76,7 +76,7 @@ def alone(
     machine: Machine, task: int, words: tuple[int, ...], answer: Answer
 ) -> tuple[int, ...] | None:
     """The words after the set-up or the finish; None if it does not get to its end."""
-    local, failed = machine.begin(task)
+    local, failed, _ = machine.begin(task)
     answer.failed |= failed
     while not machine.ended(task, local):
         word = machine.word_of(task, local)
@@ -177,25 +177,28 @@ def _at_the_end(machine: Machine, state: State, answer: Answer) -> None:
 
 def _walk_with_clocks(machine: Machine, start: State, answer: Answer, most: int) -> None:
     tasks = machine.program.actors
-    order = Order(tasks)
-    first = start, (order.none,) * tasks, (order.untouched,) * len(start[1])
+    order = Order(machine.program)
+    begun = [machine.begin(task).fences for task in range(tasks)]
+    views = tuple(order.pass_fences(order.nothing, fences) for fences in begun)
+    first = start, views, (order.untouched,) * len(start[1])
     seen = {first}
     todo = [first]
     while todo:
-        state, clocks, cells = todo.pop()
+        state, views, cells = todo.pop()
         for task, after, step in moves(machine, state):
-            now, cells_after = clocks, cells
+            now, cells_after = views, cells
             if step is not None:
                 if step.event is None:
                     continue
                 word = step.event.word
-                clock, cell, racy = order.access(task, step.event, clocks[task], cells[word])
+                view, cell, racy = order.access(task, step.event, views[task], cells[word])
                 if racy:
                     answer.racy = True
                     return
                 if step.verdict:
                     continue
-                now = (*clocks[:task], clock, *clocks[task + 1 :])
+                view = order.pass_fences(view, step.fences)
+                now = (*views[:task], view, *views[task + 1 :])
                 cells_after = (*cells[:word], cell, *cells[word + 1 :])
             following = after, now, cells_after
             if following not in seen:

@@ -260,6 +260,12 @@ def cas(word: str, expected: int, new: int, into: str) -> Op:
     return Op("cas", (word, expected, new, into))
 
 
+def fence(order: Literal["acquire", "release", "acq_rel", "seq_cst"]) -> Op:
+    """``acquire``: what relaxed loads before it read is acquired; ``release``: what relaxed stores
+    after it write is released; ``acq_rel``: both; ``seq_cst``: that is smp_mb()."""
+    return Op("fence", (order,))
+
+
 def wait_while(word: str, value: int) -> Op:
     """Spin while the word has this value."""
     return Op("wait_while", (word, value))

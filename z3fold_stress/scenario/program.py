@@ -36,12 +36,14 @@ KWORKERS = {
     "release": (WORK_RELEASE, Code.CODE_RELEASE_WORK),
 }
 
-FLAGS: dict[tuple[str, Any], Flag] = {
+FLAGS: dict[tuple[str, Any], int] = {
     ("atomic", True): Flag.FLAG_ATOMIC,
     ("fill", True): Flag.FLAG_FILL,
     ("order", "relaxed"): Flag.FLAG_ATOMIC,
     ("order", "acquire"): Flag.FLAG_ACQUIRE,
     ("order", "release"): Flag.FLAG_RELEASE,
+    ("order", "acq_rel"): Flag.FLAG_ACQUIRE | Flag.FLAG_RELEASE,
+    ("order", "seq_cst"): Flag.FLAG_SEQ_CST,
     ("sync", False): Flag.FLAG_ASYNC,
     ("keep_failed", True): Flag.FLAG_KEEP_FAILED,
     ("putback", False): Flag.FLAG_NO_PUTBACK,
