@@ -29,6 +29,7 @@ from z3fold_stress.explore.names import Names
 from z3fold_stress.explore.portfolio import arms_of
 from z3fold_stress.explore.world import World
 from z3fold_stress.layout import Layout
+from z3fold_stress.live.world import LiveWorld
 from z3fold_stress.scenario import Op, Scenario, load, op
 from z3fold_stress.settings import FAULTS
 from z3fold_stress.verdicts import Verdict
@@ -369,17 +370,24 @@ def test_a_schedule_that_starves_somebody_proves_no_livelock(strategy: str) -> N
     assert tally.verdicts == set()
 
 
-LONG = {"a": [op.repeat(2_000_000, [op.load("x", "r")])]}
+LONG = {
+    "accesses": [op.repeat(2_000_000, [op.load("x", "r")])],
+    "registers": [op.set("r", 0), op.repeat(2_000_000, [op.add("r", 1)])],
+}
 FOR_EVER = {
     f"{order} {step.name}s": [op.repeat(2**31 - 1, [step])]
     for order in ("plain", "relaxed")
     for step in (op.load("x", "r", order), op.store("x", 1, order))
 }
+FOR_EVER["registers"] = [op.set("r", 0), op.repeat(2**31 - 1, [op.add("r", 1)])]
+FOR_EVER["loops of registers"] = [op.repeat(2**20, [op.repeat(2**20, [op.set("r", 0)])])]
+FOR_EVER["nothing"] = [op.repeat(2**31 - 1, [op.might_sleep()])]
 
 
-def test_much_to_do_is_no_livelock() -> None:
-    """Millions of accesses without a schedule point, and an end."""
-    tally = look(LONG, executions=2)
+@pytest.mark.parametrize("ops", LONG.values(), ids=LONG)
+def test_much_to_do_is_no_livelock(ops: list[Op]) -> None:
+    """Millions of steps without a schedule point, and an end."""
+    tally = look({"a": ops}, executions=2)
     assert (tally.status, tally.executions, tally.limited) == (Status.COMPLETE, 1, 0)
 
 
@@ -394,8 +402,26 @@ def test_the_time_reaches_a_loop_without_a_point(ops: list[Op]) -> None:
         assert tally.limited == tally.executions > 0
 
 
-def test_a_loop_ends_by_itself_where_there_is_no_time_limit() -> None:
-    tally = look({"a": FOR_EVER["plain loads"]}, executions=1)
+@pytest.mark.parametrize("what", ["plain loads", "registers"])
+def test_a_loop_ends_by_itself_where_there_is_no_time_limit(what: str) -> None:
+    tally = look({"a": FOR_EVER[what]}, executions=1)
+    assert (tally.status, tally.limited) == (Status.INCONCLUSIVE, 1)
+
+
+def test_the_time_of_one_exploration_is_not_that_of_the_next() -> None:
+    """Nor of the next one's set-up."""
+    with World(Scenario(actors={"a": FOR_EVER["registers"]}), SOUND) as world:
+        explore_world(world, arms_of("random"), budget=Budget(seconds=0.1))
+    scenario = Scenario(setup=LONG["registers"], actors={"a": [op.fetch_add("x", 1)]})
+    with World(scenario, SOUND) as world:
+        tally = explore_world(world, arms_of("random"), budget=Budget(executions=2))
+    assert (tally.status, tally.limited) == (Status.CLEAN, 0)
+
+
+@pytest.mark.parametrize("what", ["plain loads", "registers"])
+def test_the_time_reaches_a_loop_of_a_process(what: str) -> None:
+    with LiveWorld(Scenario(actors={"a": FOR_EVER[what]}), SOUND) as world:
+        tally = explore_world(world, arms_of("random"), budget=Budget(seconds=0.3))
     assert (tally.status, tally.limited) == (Status.INCONCLUSIVE, 1)
 
 
@@ -413,12 +439,13 @@ main(["explore", sys.argv[1], "--seconds", "300", "--json", "--no-save", "--no-s
 """
 
 
-def test_ctrl_c_reaches_a_loop_without_a_point(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["op.load('x', 'r', 'relaxed')", "op.set('r', 1)"])
+def test_ctrl_c_reaches_a_loop_without_a_point(step: str, tmp_path: Path) -> None:
     """With the report so far, and no verdict."""
     path = tmp_path / "loop.py"
     path.write_text(
         "from z3fold_stress import Scenario, op\n"
-        "loop = [op.repeat(2**31 - 1, [op.load('x', 'r', 'relaxed')])]\n"
+        f"loop = [op.repeat(2**31 - 1, [{step}])]\n"
         "scenario = Scenario(actors={'a': loop, 'b': loop})\n"
     )
     command = [sys.executable, "-P", "-c", STOPPED, str(path)]

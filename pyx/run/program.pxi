@@ -16,6 +16,9 @@ cdef extern from *:
     """
     i64 operand "z3f_operand"(u64 word, u32 flags, const i64 *r) noexcept nogil
 
+cdef enum:
+    TURNS_BETWEEN = 1 << 18
+
 ctypedef void (*operation_t)(const instruction *i) noexcept nogil
 
 cdef operation_t[NR_CODES] operations
@@ -68,13 +71,24 @@ cdef void expectation_failed(const instruction *i, i64 value, i64 wanted) noexce
             <u64>i.c, <u64>value, <u64>wanted)
 
 
+cdef inline u32 jump_to(const instruction *i, u32 at_, u64 *turns) noexcept nogil:
+    """Where a jump goes. A loop of registers alone makes no access by which it could be ended: each
+    time that so many turns are done the gate may."""
+    cdef u32 to = <u32>own_word(&i.a)
+    if to < at_:
+        turns[0] += 1
+        if unlikely(not turns[0] & (TURNS_BETWEEN - 1)):
+            gate_turns(turns[0])
+    return to
+
+
 cdef void run_program(const instruction *code) noexcept nogil:
     """From the first instruction to CODE_END."""
     cdef i64[NR_REGISTERS] r
     cdef const instruction *i
     cdef u32 at_ = 0
     cdef u32 code_, flags, k
-    cdef u64 head
+    cdef u64 head, turns = 0
     for k in range(NR_REGISTERS):
         r[k] = 0
     while True:
@@ -102,10 +116,10 @@ cdef void run_program(const instruction *code) noexcept nogil:
         if code_ == CODE_END:
             return
         elif code_ == CODE_JUMP:
-            at_ = <u32>own_word(&i.a)
+            at_ = jump_to(i, at_, &turns)
         elif code_ == CODE_JUMP_UNLESS:
             if not compare_values(<u8>(head >> 40), r[k], operand(own_word(&i.b), flags, r)):
-                at_ = <u32>own_word(&i.a)
+                at_ = jump_to(i, at_, &turns)
         elif code_ == CODE_SET:
             r[k] = <i64>own_word(&i.a)
         elif code_ == CODE_MOVE:

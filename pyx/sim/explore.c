@@ -219,6 +219,7 @@ int sim_explore(u64 executions, u64 nanoseconds, u64 left)
             break;
         }
     }
+    sim.deadline = 0;
     sim_leave();
     return why;
 }

@@ -48,6 +48,15 @@ void sim_payload_begin(u64 low, u64 high)
     sim.running->high = high;
 }
 
+/* The interpreter has jumped back so many times in this program, and may go on for ever. */
+void sim_turns(u64 turns)
+{
+    if (unlikely(sim.remote) && sim.window)
+        remote_ask(&(struct remote_call){ .what = CALL_TURNS, .value = turns });
+    else if (sim.window)
+        sim_ran_long(turns);
+}
+
 /* As the kernel's data_race(): the next access is meant to race, for a reason that is listed. */
 void sim_data_race(int reason)
 {

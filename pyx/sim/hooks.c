@@ -14,8 +14,6 @@
 #define HERE ((u64)__builtin_return_address(0) - sim.module)
 #define HOOK __attribute__((visibility("hidden")))
 
-void sim_ran_long(void);
-
 static inline u64 in_window(const volatile void *p)
 {
     return (u64)((const volatile char *)p - sim.base);
@@ -48,7 +46,7 @@ static inline __attribute__((always_inline)) bool access_memory(struct access a,
     if (unlikely(sim.remote))
         return remote_access(COPY_OF(&a), expected, failure_order);
     if (unlikely((++t->accesses & 0xfffff) == 0))
-        sim_ran_long();
+        sim_ran_long(0);
     if (unlikely(t->special))
         special(t, COPY_OF(&a));
     if (is_point(&a))

@@ -320,6 +320,9 @@ static u64 answer(const struct remote_slot *s)
     case CALL_NO_LOCKS_IN:
         sim_no_locks_in_at(c->object, c->size, c->pc);
         return 0;
+    case CALL_TURNS:
+        sim_turns(c->value);
+        return 0;
     case CALL_ENTERS:
         sim_op_enter();
         return 0;
@@ -343,7 +346,9 @@ void remote_body(u32 index)
         return;
     }
     let_run(index, COMMAND_START);
-    for (;;) {
+    for (u32 calls = 1;; calls++) {
+        if ((calls & 4095) == 0)        /* a step of a process takes long: look at the clock */
+            sim_ran_long(0);
         take_over(&sim.task[index], s);
         if (s->call.what == CALL_DONE)
             return;

@@ -35,6 +35,7 @@ enum remote_what {
     CALL_HOLDS,                 /* "check" */
     CALL_SLEEPS,                /* "check" */
     CALL_NO_LOCKS_IN,           /* "check" */
+    CALL_TURNS,                 /* "operation": many turns of a loop */
     CALL_ENTERS,                /* "operation" */
     CALL_LEFT,                  /* "operation" */
     CALL_FAIL,                  /* "failed check": the verdict lies beside */

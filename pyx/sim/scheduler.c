@@ -20,6 +20,7 @@
 
 enum {
     MOST_ACCESSES = 1 << 25,            /* of a task in one execution */
+    MOST_TURNS = 1 << 25,               /* and of its loops */
     MOST_UNDO = 1 << 24,                /* words to be put back after one execution */
 };
 
@@ -106,12 +107,13 @@ void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, con
     report(kind, where, page, handle, lock, 0, text);
 }
 
-/* Each time that a task has made another million accesses: it may loop where there is no schedule
- * point, or just have much to do. Nobody can tell which: there is a limit, and no verdict. */
-void sim_ran_long(void)
+/* Each time that a task has made another million accesses, or many more turns of its loops: it may
+ * go on for ever where there is no schedule point, or just have much to do. Nobody can tell which:
+ * there is a limit, and no verdict. */
+void sim_ran_long(u64 turns)
 {
     sim.ran_long = true;
-    if (sim.running->accesses >= MOST_ACCESSES || undo_used() >= MOST_UNDO || stop_asked
+    if (sim.running->accesses >= MOST_ACCESSES || turns >= MOST_TURNS || undo_used() >= MOST_UNDO || stop_asked
             || (sim.deadline && sim_now() > sim.deadline))
         sim_end(END_STEPS);
 }

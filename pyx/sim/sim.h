@@ -232,6 +232,7 @@ void sim_too_many_steps(void);           /* livelock.c */
 void livelock_over(void);
 void livelock_step(void);
 void sim_nobody_can_go_on(void);        /* deadlock.c */
+void sim_ran_long(u64 turns);
 bool sim_decide(u32 what, u64 pc);
 _Noreturn void sim_end(int ending);
 _Noreturn void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
@@ -257,6 +258,7 @@ void sim_no_locks_in(u64 start, u64 size);
 bool sim_holds(u32 *lock);
 void sim_op_enter(void);
 void sim_op_left(void);
+void sim_turns(u64 turns);
 void sim_payload_begin(u64 low, u64 high);
 void sim_payload_end(void);
 void sim_data_race(int reason);
