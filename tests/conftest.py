@@ -1,11 +1,14 @@
 """What holds for every test: none writes to the findings store of whoever runs it, and Ctrl-C is
-heard, also where the run was started by a shell that has its background jobs ignore it."""
+heard, also where the run was started by a shell that has its background jobs ignore it. And the
+command, as most tests give it."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
+from commanding import Answer, Run, answer_to
 
 from z3fold_stress.findings.database import ENVIRONMENT
 
@@ -19,3 +22,14 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> object:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, str(tmp_path_factory.mktemp("store") / "findings.db"))
         yield
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: object) -> Answer:
+        return answer_to(capsys, *args)
+
+    return run

@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import pytest
+from commanding import PROGRAM, Run, refused
 
 import z3fold_stress
 from z3fold_stress import Arena, Pool, bench, cli
@@ -20,30 +20,6 @@ from z3fold_stress.dump import save
 
 GOLDEN = Path(__file__).parent / "golden"
 TRACE = str(GOLDEN / "v52_uniform_4cpu_drain.csv")
-PROGRAM = [sys.executable, "-P", "-c", "from z3fold_stress.cli import main; main()"]
-
-
-class Answer(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Answer]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process."""
-
-    def run(*args: object) -> Answer:
-        with pytest.raises(SystemExit) as caught:
-            cli.main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return Answer(caught.value.code, out, err)
-
-    return run
 
 
 @pytest.fixture
@@ -65,15 +41,6 @@ def clean_dump(tmp_path: Path) -> Path:
         Pool(arena).alloc(100)
         save(arena, path, {})
     return path
-
-
-def refused(answer: Answer, says: str) -> None:
-    """One line on stderr that says what, nothing on stdout, status 2."""
-    assert answer.status == 2
-    assert answer.out == ""
-    assert answer.err.startswith("z3fold-stress: error: ")
-    assert answer.err.count("\n") == 1
-    assert says in answer.err
 
 
 # the program

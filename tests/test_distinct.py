@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
+from commanding import Run
 
-from z3fold_stress import Scenario, _sim, cli, op
+from z3fold_stress import Scenario, _sim, op
 from z3fold_stress.campaign.hunt import Hunt, Trail
 from z3fold_stress.designs import resolve
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
@@ -158,26 +158,20 @@ def test_a_replay_in_between_is_no_execution_of_the_exploration() -> None:
 # what is said of it
 
 
-def told(capsys: pytest.CaptureFixture[str], *args: object) -> str:
-    with pytest.raises(SystemExit):
-        cli.main([str(arg) for arg in args])
-    return capsys.readouterr().out
-
-
-def test_explore_says_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_explore_says_it(run: Run) -> None:
     how = ("explore", "dining-philosophers-3-ordered", "--no-save", "--seed", 1)
-    assert " 99 executions, " in told(capsys, *how, "--strategy", "dfs", "--bound", 2)
+    assert " 99 executions, " in run(*how, "--strategy", "dfs", "--bound", 2).out
     few = ("--strategy", "pct", "--bound", 1, "--executions", 5000)
-    (trail,) = json.loads(told(capsys, *how, *few, "--json"))["trails"]
+    (trail,) = run(*how, *few, "--json").json()["trails"]
     assert trail["distinct"] < trail["executions"] == 5000
     assert trail["distinct_exactly"] is True
-    assert f"  5,000 executions ({trail['distinct']:,} distinct), " in told(capsys, *how, *few)
+    assert f"  5,000 executions ({trail['distinct']:,} distinct), " in run(*how, *few).out
 
 
-def test_hunt_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_hunt_adds_up(run: Run) -> None:
     names = [scenario.name for scenario in load(["counter", "abba"])]
     how = ("hunt", *names, "--strategy", "dfs", "--bound", 0, "--seconds", 600, "--jobs", 1)
-    value = json.loads(told(capsys, *how, "--no-save", "--seed", 1, "--json"))
+    value = run(*how, "--no-save", "--seed", 1, "--json").json()
     assert value["distinct"] == sum(trail["distinct"] for trail in value["trails"]) > 0
     result = Hunt(SOUND, 1, 2)
     for distinct, exactly in ((3, True), (40_000, False)):

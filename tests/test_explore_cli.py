@@ -3,20 +3,13 @@ input."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import psutil
 import pytest
+from commanding import Run, interrupted, refused, started, works_on
 
-from z3fold_stress import cli
 from z3fold_stress.campaign import fuzz as fuzzing
 from z3fold_stress.campaign import museum as exhibiting
 from z3fold_stress.campaign.hunt import HuntSettings, Trail, explore_one
@@ -26,38 +19,8 @@ from z3fold_stress.findings import Finding, load_finding, replay
 from z3fold_stress.findings.replay import Result
 from z3fold_stress.scenario import all_scenarios, load, load_file
 
-PROGRAM = [sys.executable, "-P", "-c", "from z3fold_stress.cli import main; main()"]
 QUIET = ("--no-save", "--seed", "1")
 HEAD = "from z3fold_stress.scenario import Scenario, op\n"
-
-
-class Answer(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """All of stdout is one JSON value."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Answer]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: object) -> Answer:
-        with pytest.raises(SystemExit) as caught:
-            cli.main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        assert "Traceback" not in out + err
-        return Answer(caught.value.code, out, err)
-
-    return run
 
 
 @functools.cache
@@ -78,14 +41,6 @@ def scenario_file(folder: Path, name: str, text: str) -> Path:
     path = folder / f"{name}.py"
     path.write_text(HEAD + text)
     return path
-
-
-def refused(answer: Answer, says: str) -> None:
-    """One line on stderr that says what; status 2."""
-    assert answer.status == 2
-    assert answer.err.startswith("z3fold-stress: error: ")
-    assert answer.err.count("\n") == 1
-    assert says in answer.err
 
 
 # explore
@@ -573,10 +528,9 @@ def test_bad_input_is_told_in_one_line(
         "--bound=99999999999999",
     ],
 )
-def test_number_that_the_engine_cannot_hold(option: str) -> None:
-    line = ["explore", "abba", "--strategy", "dfs", "--executions", "5", "--no-save", option]
-    done = subprocess.run([*PROGRAM, *line], capture_output=True, text=True, check=False)
-    refused(Answer(done.returncode, done.stdout, done.stderr), option.split("=")[0])
+def test_number_that_the_engine_cannot_hold(run: Run, option: str) -> None:
+    how = ("--strategy", "dfs", "--executions", 5, "--no-save")
+    refused(run("explore", "abba", *how, option), option.split("=")[0])
 
 
 @pytest.mark.parametrize(
@@ -598,46 +552,6 @@ def test_bad_input_leaves_nothing_for_a_program_to_read(run: Run, line: str) -> 
 
 
 # Ctrl-C
-
-
-@contextlib.contextmanager
-def started(*args: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [*PROGRAM, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def works_on(process: subprocess.Popen[str], more: float) -> None:
-    """Until it and its children have used so many seconds more of a CPU, however long it takes."""
-    root = psutil.Process(process.pid)
-
-    def used() -> float:
-        total = 0.0
-        for one in (root, *root.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                total += sum(one.cpu_times()[:2])
-        return total
-
-    target = used() + more
-    while used() < target and process.poll() is None:
-        with contextlib.suppress(psutil.TimeoutExpired):
-            root.wait(0.05)
-
-
-def interrupted(process: subprocess.Popen[str]) -> Answer:
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    _, alive = psutil.wait_procs(children, timeout=60)
-    assert alive == []
-    assert "Traceback" not in out + err
-    return Answer(process.returncode, out, err)
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])

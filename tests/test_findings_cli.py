@@ -7,60 +7,25 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from commanding import Run, interrupted, refused, started
 
-from z3fold_stress import cli
 from z3fold_stress.findings import load_finding
 from z3fold_stress.findings.database import ENVIRONMENT
 from z3fold_stress.findings.size import size_of
 from z3fold_stress.findings.store import Store
 
-PROGRAM = [sys.executable, "-P", "-c", "from z3fold_stress.cli import main; main()"]
 LOST_UPDATE = ("explore", "lost-update", "--executions", 500, "--seed", 1)
 SOAK = ("soak", "--objects", 400, "--workers", 2, "--seed", 7, "--no-dump", "--seconds", 60)
 
 
-class Answer(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Answer]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in this process, in a folder of its own, with a store of its own."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "usual.db"))
-
-    def run(*args: object) -> Answer:
-        with pytest.raises(SystemExit) as caught:
-            cli.main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        assert "Traceback" not in out + err
-        return Answer(caught.value.code, out, err)
-
-    return run
-
-
-def refused(answer: Answer, says: str) -> None:
-    assert (answer.status, answer.out) == (2, "")
-    assert answer.err.startswith("z3fold-stress: error: ")
-    assert answer.err.count("\n") == 1
-    assert says in answer.err
 
 
 def listed(run: Run, *args: object) -> list[dict[str, Any]]:
@@ -343,29 +308,16 @@ def test_without_a_subcommand_it_tells_what_there_is(run: Run) -> None:
 def test_interrupted_campaign_has_stored_what_it_found(tmp_path: Path) -> None:
     """A hunt that found something and goes on is stopped: the store has it already."""
     store = Store(tmp_path / "findings.db")
-    process = subprocess.Popen(
-        [
-            *(*PROGRAM, "hunt", "lost-update", "counter", "--strategy", "random", "--jobs", "1"),
-            *("--seconds", "3600", "--seed", "1", "--store", str(store.path)),
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    hunt = ("hunt", "lost-update", "counter", "--strategy", "random", "--jobs", 1)
+    how = ("--seconds", 3600, "--seed", 1, "--store", store.path)
+    with started(*hunt, *how, cwd=tmp_path) as process:
         while not store.entries() and process.poll() is None:
             time.sleep(0.05)
         (kept,) = store.entries()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == 1
-    assert err == ""
-    assert f"findings show {kept.signature}" in out
-    assert out.endswith("(interrupted)\n")
+        answer = interrupted(process)
+    assert (answer.status, answer.err) == (1, "")
+    assert f"findings show {kept.signature}" in answer.out
+    assert answer.out.endswith("(interrupted)\n")
 
 
 def test_interrupted_while_another_holds_the_store(run: Run, stored: str) -> None:

@@ -10,15 +10,15 @@ import os
 import signal
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from commanding import Run, interrupted, started, works_on
 
-from z3fold_stress import _sim, cli
+from z3fold_stress import _sim
 from z3fold_stress.campaign.hunt import HuntSettings
 from z3fold_stress.defects import DEFECTS
 from z3fold_stress.designs import Design, resolve
@@ -36,7 +36,6 @@ from z3fold_stress.live.world import LiveError, LiveWorld
 from z3fold_stress.scenario import Scenario, all_scenarios, load, op
 from z3fold_stress.verdicts import Verdict
 
-PROGRAM = [sys.executable, "-P", "-c", "from z3fold_stress.cli import main; main()"]
 PATIENCE = 60.0
 FAR = "600"
 """Seconds: an end that no test waits for."""
@@ -360,15 +359,6 @@ def test_strategies_that_cannot_drive_processes(strategy: str) -> None:
 # the commands
 
 
-def command(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        cli.main([str(arg) for arg in args])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in out + err
-    assert isinstance(caught.value.code, int)
-    return caught.value.code, out, err
-
-
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -378,22 +368,18 @@ def command(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str
         (("replay", "zs1:x", "--live", "--hold", "-1"), "--hold"),
     ],
 )
-def test_bad_usage(capsys: pytest.CaptureFixture[str], args: tuple[str, ...], said: str) -> None:
-    status, out, err = command(capsys, *args)
+def test_bad_usage(run: Run, args: tuple[str, ...], said: str) -> None:
+    status, out, err = run(*args)
     assert (status, out) == (2, "")
     assert said in err
 
 
-def test_explore_then_replay(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_explore_then_replay(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    status, out, _ = command(
-        capsys, "explore", "abba", "--live", "--seed", 1, "--json", "--seconds", PATIENCE
-    )
+    status, out, _ = run("explore", "abba", "--live", "--seed", 1, "--json", "--seconds", PATIENCE)
     assert status == 1
     (path,) = [p for p in json.loads(out)["saved"] if "deadlock" in p]
-    status, out, err = command(capsys, "replay", path, "--live", "--json")
+    status, out, err = run("replay", path, "--live", "--json")
     told = json.loads(out)
     assert (status, err) == (1, "")
     assert told["result"] == "identical"
@@ -401,19 +387,9 @@ def test_explore_then_replay(
     assert told["live"]["hash"] == told["hash"] == told["expected_hash"]
     assert told["live"]["deadlock"]["real"] is True
     assert all(dead(pid) for pid in told["live"]["pids"].values())
-    status, out, _ = command(capsys, "replay", path, "--live", "--quiet")
+    status, out, _ = run("replay", path, "--live", "--quiet")
     assert status == 1
     assert "truly deadlocked: 2 processes" in out
-
-
-def started(*args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*PROGRAM, *args],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
 
 
 def running_workers(process: subprocess.Popen[str], number: int) -> list[psutil.Process]:
@@ -457,7 +433,7 @@ def test_deadlocked_processes_stay_while_they_are_held(tmp_path: Path) -> None:
 
 
 def test_what_is_told_stays_found(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C in the middle of the report, before anybody is held."""
     path = tmp_path / "finding.json"
@@ -469,7 +445,7 @@ def test_what_is_told_stays_found(
         return lines(self)
 
     monkeypatch.setattr(Deadlock, "lines", interrupted)
-    status, out, err = command(capsys, "replay", str(path), "--live", "--hold", FAR)
+    status, out, err = run("replay", str(path), "--live", "--hold", FAR)
     assert (status, err) == (1, "")
     assert f"they stay for {FAR} s" in out
 
@@ -477,11 +453,9 @@ def test_what_is_told_stays_found(
 def test_ctrl_c_ends_an_exploration_with_what_was_done() -> None:
     with started(*EXPLORE_ON) as process:
         members = running_workers(process, 2)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 4, (out, err)
-        assert "Traceback" not in out + err
+        works_on(process, 0.3)
+        answer = interrupted(process)
+        assert answer.status == 4, answer
     assert all(dead(member.pid) for member in members)
 
 

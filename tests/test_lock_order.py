@@ -5,17 +5,15 @@ The judge is the exhaustive search: what it shows to be free of deadlocks must c
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from commanding import Run
 
 from z3fold_stress.campaign import fuzz as fuzzing
 from z3fold_stress.campaign.fuzz import FuzzSettings, fuzz
-from z3fold_stress.cli import main
 from z3fold_stress.designs import resolve
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
 from z3fold_stress.explore.names import Names
@@ -270,17 +268,16 @@ scenario = Scenario(actors={"one": pair("A", "B"), "two": pair("B", "A")}, expec
     [((), [], 0), ((), ["--strict-order"], 1), (("lock-order",), [], 1)],
 )
 def test_a_warning_is_a_failure_only_if_asked_for(
-    tmp_path: Path, expect: tuple[str, ...], options: list[str], status: int
+    run: Run, tmp_path: Path, expect: tuple[str, ...], options: list[str], status: int
 ) -> None:
     path = tmp_path / "abba.py"
     path.write_text(ABBA.replace("EXPECT", repr(expect)))
     asked = ["explore", str(path), "--strategy", "dfs", "--bound", "0", "--no-save", "--no-store"]
-    done = CliRunner().invoke(main, [*asked, *options])
-    assert done.exit_code == status, done.output
+    done = run(*asked, *options)
+    assert done.status == status, done
     if not status:
-        assert "warning: lock order: " in done.output
-    done = CliRunner().invoke(main, [*asked, *options, "--json"])
-    (trail,) = json.loads(done.output)["trails"]
+        assert "warning: lock order: " in done.out
+    (trail,) = run(*asked, *options, "--json").json()["trails"]
     named = trail["findings" if status else "warnings"]
     assert [value["verdict"] for value in named] == ["lock-order"]
     assert not trail["warnings" if status else "findings"]
@@ -288,7 +285,7 @@ def test_a_warning_is_a_failure_only_if_asked_for(
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_fuzz_takes_it_for_a_failure_only_if_asked_to(
-    strict: bool, monkeypatch: pytest.MonkeyPatch
+    run: Run, strict: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = Scenario(name="abba", actors={"one": AB, "two": BA})
     monkeypatch.setattr(fuzzing, "generate", lambda seed, number: scenario)
@@ -299,8 +296,7 @@ def test_fuzz_takes_it_for_a_failure_only_if_asked_to(
     warned = {str(f.verdict) for f in done.warnings.values()}
     assert ("lock-order" in told, "lock-order" in warned) == (strict, not strict)
     command = ["fuzz", "--programs", "1", "--jobs", "1", "--no-save", "--no-store"]
-    output = CliRunner().invoke(main, [*command, *(["--strict-order"] * strict)])
-    assert output.exit_code == strict, output.output
+    assert run(*command, *(["--strict-order"] * strict)).status == strict
 
 
 def test_pytest_takes_it_for_a_failure_only_if_asked_to(pytester: pytest.Pytester) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commanding import Run
 from found import finding_of, replayed
 from trace_format import TraceFault, check_trace
 
-from z3fold_stress import Arena, Pool, cli
+from z3fold_stress import Arena, Pool
 from z3fold_stress.dump import save
 from z3fold_stress.findings import Finding
 from z3fold_stress.report.perfetto import trace_of
@@ -104,15 +105,6 @@ def test_perfettos_own_reader_takes_it(name: str, verdict: str, tmp_path: Path) 
         assert slices.n == sum(event["ph"] == "X" and event["dur"] > 0 for event in written)
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["inspect", *map(str, args)])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in out + err
-    assert isinstance(caught.value.code, int)
-    return caught.value.code, out, err
-
-
 @pytest.fixture
 def dump(tmp_path: Path) -> Path:
     path = tmp_path / "some.dump"
@@ -126,9 +118,9 @@ def dump(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_dump_as_a_trace(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dump_as_a_trace(dump: Path, tmp_path: Path, run: Run) -> None:
     path = tmp_path / "trace.json"
-    status, out, _ = run(capsys, dump, "--perfetto", path)
+    status, out, _ = run("inspect", dump, "--perfetto", path)
     assert status == 0
     assert out == f"written: {path}\n"
     events = check_trace(path.read_text())
@@ -136,14 +128,12 @@ def test_a_dump_as_a_trace(dump: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert operations.count("alloc") == 3
     assert operations.count("map") == 3
     assert operations.count("free") == 1
-    assert run(capsys, dump, "--perfetto", "-")[1] == path.read_text()
+    assert run("inspect", dump, "--perfetto", "-")[1] == path.read_text()
 
 
-def test_a_dump_as_a_trace_that_cannot_be(
-    dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(capsys, dump, "--perfetto", tmp_path / "none" / "t.json")[0] == 2
-    status, _, err = run(capsys, dump, "--perfetto", tmp_path / "t.json", "--json")
+def test_a_dump_as_a_trace_that_cannot_be(dump: Path, tmp_path: Path, run: Run) -> None:
+    assert run("inspect", dump, "--perfetto", tmp_path / "none" / "t.json")[0] == 2
+    status, _, err = run("inspect", dump, "--perfetto", tmp_path / "t.json", "--json")
     assert status == 2
     assert "--perfetto stands alone" in err
     assert list(tmp_path.iterdir()) == [dump]

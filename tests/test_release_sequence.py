@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from commanding import Run, refused
 
-from z3fold_stress import cli
 from z3fold_stress.campaign import fuzz as fuzzing
 from z3fold_stress.campaign.fuzz import FuzzSettings, fuzz
 from z3fold_stress.campaign.hunt import HuntSettings, explore_one
@@ -63,8 +62,7 @@ def found(rule: str) -> Finding:
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def file(tmp_path: Path) -> Path:
     path = tmp_path / "same_task.json"
     path.write_text(json.dumps(SAME_TASK.to_json()))
     return path
@@ -79,34 +77,27 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=" ".join,
 )
-def test_commands_take_it(file: Path, how: tuple[str, ...]) -> None:
+def test_commands_take_it(run: Run, file: Path, how: tuple[str, ...]) -> None:
     command = [how[0], str(file), *how[1:], "--no-save", "--no-store", "--seed", "1"]
-    for rule, status in (
-        ((), 0),
-        (("--release-sequence", "c11"), 0),
-        (("--release-sequence", "c20"), 1),
-    ):
-        done = CliRunner().invoke(cli.main, [*command, *rule])
-        assert done.exit_code == status, done.output
-    done = CliRunner().invoke(cli.main, [*command, "--release-sequence", "c17"])
-    assert done.exit_code == 2
-    assert "'c17' is not one of 'c11', 'c20'" in done.output
+    assert run(*command).status == 0
+    for rule, status in ("c11", 0), ("c20", 1):
+        assert run(*command, "--release-sequence", rule).status == status
+    refused(run(*command, "--release-sequence", "c17"), "'c17' is not one of 'c11', 'c20'")
 
 
-def test_fuzz_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fuzz_takes_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzzing, "generate", lambda seed, number: SAME_TASK)
     for rule, verdicts in ("c11", []), ("c20", ["data-race"]):
         settings = FuzzSettings("sound", 1, release_sequence=rule)
         done = fuzz(settings, seconds=None, programs=1, processes=1)
         assert [str(finding.verdict) for finding in done.findings.values()] == verdicts
         assert {f.release_sequence for f in done.findings.values()} <= {rule}
-    done = CliRunner().invoke(
-        cli.main,
-        ["fuzz", "--programs", "1", "--jobs", "1", "--release-sequence", "c20", "--json",
-         "--no-save", "--no-store"],
-    )  # fmt: skip
-    assert done.exit_code == 1
-    assert json.loads(done.output)["findings"][0]["release_sequence"] == "c20"
+    done = run(
+        *("fuzz", "--programs", 1, "--jobs", 1, "--release-sequence", "c20", "--json"),
+        *("--no-save", "--no-store"),
+    )
+    assert done.status == 1
+    assert done.json()["findings"][0]["release_sequence"] == "c20"
 
 
 def test_explore_of_python_takes_it() -> None:
@@ -119,7 +110,7 @@ def test_explore_of_python_takes_it() -> None:
         explore(SAME_TASK, resolve("sound"), budget=Budget(1), release_sequence="c17")
 
 
-def test_a_finding_is_replayed_and_shrunk_by_its_rule(tmp_path: Path) -> None:
+def test_a_finding_is_replayed_and_shrunk_by_its_rule(run: Run, tmp_path: Path) -> None:
     finding = found("c20")
     small = shrink(finding, seconds=600.0).finding
     assert small.release_sequence == "c20"
@@ -127,10 +118,10 @@ def test_a_finding_is_replayed_and_shrunk_by_its_rule(tmp_path: Path) -> None:
     assert replay(replace(finding, release_sequence="c11")).result is Result.NO_FAILURE
     path = tmp_path / "finding.json"
     path.write_text(finding.dumps())
-    done = CliRunner().invoke(cli.main, ["replay", str(path)])
-    assert done.exit_code == 1
-    assert "(--release-sequence c20)" in done.output
-    assert CliRunner().invoke(cli.main, ["replay", finding.line()]).exit_code == 1
+    done = run("replay", path)
+    assert done.status == 1
+    assert "(--release-sequence c20)" in done.out
+    assert run("replay", finding.line()).status == 1
 
 
 def test_pytest_takes_it(pytester: pytest.Pytester) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commanding import Run
 from found import EVIL, evil, finding_in, finding_of, replayed
 
-from z3fold_stress import cli
 from z3fold_stress.findings import Finding, load_finding
 from z3fold_stress.layout import Layout
 from z3fold_stress.report.course import Course, course_of
@@ -225,50 +225,37 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["report", *map(str, args)])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in out + err
-    assert isinstance(caught.value.code, int)
-    return caught.value.code, out, err
-
-
-def test_forms_and_where_they_go(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, saved) == run(capsys, saved, "--text")
-    status, out, _ = run(capsys, saved, "--html")
+def test_forms_and_where_they_go(saved: Path, run: Run) -> None:
+    assert run("report", saved) == run("report", saved, "--text")
+    status, out, _ = run("report", saved, "--html")
     assert status == 0
     (made,) = Path().glob("abba-deadlock-*.html")
     assert out == f"written: {made}\n"
-    assert run(capsys, saved, "--html", "-o", "-")[1] == made.read_text()
-    assert run(capsys, saved, "--perfetto", "-o", "t.json")[0] == 0
+    assert run("report", saved, "--html", "-o", "-")[1] == made.read_text()
+    assert run("report", saved, "--perfetto", "-o", "t.json")[0] == 0
     assert json.loads(Path("t.json").read_text())["traceEvents"]
-    assert run(capsys, saved, "--text", "-o", "t.txt")[1] == "written: t.txt\n"
+    assert run("report", saved, "--text", "-o", "t.txt")[1] == "written: t.txt\n"
     assert Path("t.txt").read_text().startswith("DEADLOCK in scenario abba")
-    status, out, _ = run(capsys, saved, "--json", "-o", "again.json")
+    status, out, _ = run("report", saved, "--json", "-o", "again.json")
     assert load_finding("again.json") == load_finding(str(saved))
 
 
 @pytest.mark.parametrize("form", ["--html", "--text", "--json", "--perfetto"])
-def test_nothing_is_left_half_written(
-    saved: Path, capsys: pytest.CaptureFixture[str], form: str, tmp_path: Path
-) -> None:
-    status, _, err = run(capsys, saved, form, "-o", tmp_path / "none" / "page.html")
+def test_nothing_is_left_half_written(saved: Path, run: Run, form: str, tmp_path: Path) -> None:
+    status, _, err = run("report", saved, form, "-o", tmp_path / "none" / "page.html")
     assert status == 2
     assert "page.html cannot be written: No such file or directory" in err
     before = sorted(os.listdir(tmp_path))
     (tmp_path / "taken").mkdir()
-    assert run(capsys, saved, form, "-o", "taken")[0] == 2
+    assert run("report", saved, form, "-o", "taken")[0] == 2
     assert sorted(os.listdir(tmp_path)) == sorted([*before, "taken"])
 
 
-def test_what_does_not_replay_is_not_reported(
-    saved: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_what_does_not_replay_is_not_reported(saved: Path, run: Run, tmp_path: Path) -> None:
     finding = finding_of("abba", "deadlock")
     other = tmp_path / "other.json"
     other.write_text(replace(finding, schedule=(), build="another").dumps())
-    status, out, err = run(capsys, other, "--html")
+    status, out, err = run("report", other, "--html")
     assert status == 4
     assert out == ""
     assert "built of other sources" in err
@@ -276,17 +263,17 @@ def test_what_does_not_replay_is_not_reported(
     assert not list(Path().glob("*.html"))
     again = tmp_path / "again.json"
     again.write_text(replace(finding, hash="0" * 16, signature="x", build="another").dumps())
-    assert run(capsys, again, "--html")[0] == 4
-    status, _, err = run(capsys, again, "--html", "--policy", "default", "-o", "p.html")
+    assert run("report", again, "--html")[0] == 4
+    status, _, err = run("report", again, "--html", "--policy", "default", "-o", "p.html")
     assert status == 0
     told = data_of(Path("p.html").read_text())
     assert len(told["warnings"]) == 2
     assert "other sources" in told["warnings"][0]
 
 
-def test_a_file_that_is_no_finding(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_file_that_is_no_finding(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "no.json"
     path.write_text("{}")
-    status, _, err = run(capsys, path, "--html")
+    status, _, err = run("report", path, "--html")
     assert status == 2
     assert "not a finding" in err

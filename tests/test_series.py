@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commanding import Run
 from soaked import report
 
-from z3fold_stress import Arena, Pool, _live, cli
+from z3fold_stress import Arena, Pool, _live
 from z3fold_stress.report.plot import plot, ticks
 from z3fold_stress.report.soak_page import soak_page
 from z3fold_stress.soak.series import COUNTED, Sample, Series
@@ -153,18 +154,23 @@ def test_a_soak_page_without_a_course() -> None:
 # the command
 
 
-def soak(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    short = ("--operations", 100_000, "--workers", 1, "--objects", 256, "--no-dump", "--seed", 5)
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["soak", *map(str, (*short, *args))])
-    out, err = capsys.readouterr()
-    assert isinstance(caught.value.code, int)
-    return caught.value.code, out, err
+SHORT = (
+    "soak",
+    "--operations",
+    100_000,
+    "--workers",
+    1,
+    "--objects",
+    256,
+    "--no-dump",
+    "--seed",
+    5,
+)
 
 
-def test_a_soak_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_soak_writes_its_page(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "soak.html"
-    status, out, err = soak(capsys, "--html", path, "--json")
+    status, out, err = run(*SHORT, "--html", path, "--json")
     assert status == 0
     assert err.endswith(f"page: {path}\n")
     told = json.loads(out)
@@ -175,13 +181,11 @@ def test_a_soak_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_page_that_cannot_be_written_is_said_before_the_soak(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, out, err = soak(capsys, "--html", tmp_path / "none" / "soak.html")
+def test_a_page_that_cannot_be_written_is_said_before_the_soak(tmp_path: Path, run: Run) -> None:
+    status, out, err = run(*SHORT, "--html", tmp_path / "none" / "soak.html")
     assert status == 2
     assert out == ""
     assert "no page can be written" in err
-    status, out, err = soak(capsys, "--html", tmp_path)
+    status, out, err = run(*SHORT, "--html", tmp_path)
     assert status == 2
     assert out == ""

@@ -5,13 +5,12 @@ bent, to show nothing."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from commanding import Run
 
-from z3fold_stress import cli
 from z3fold_stress.campaign.fuzz import Fuzz, FuzzSettings, fuzz
 from z3fold_stress.campaign.hunt import HuntSettings, explore_one
 from z3fold_stress.campaign.museum import museum
@@ -26,15 +25,6 @@ from z3fold_stress.scenario import Scenario, load
 QUIET = ("--seed", "1", "--no-store")
 
 
-class Answer(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Answer]
-
-
 @pytest.fixture(autouse=True)
 def bent(monkeypatch: pytest.MonkeyPatch) -> None:
     def of_nothing(*args: Any, **how: Any) -> Evidence:
@@ -43,21 +33,6 @@ def bent(monkeypatch: pytest.MonkeyPatch) -> None:
         return evidence
 
     monkeypatch.setattr(finding, "gather", of_nothing)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: object) -> Answer:
-        with pytest.raises(SystemExit) as caught:
-            cli.main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        assert "Traceback" not in out + err
-        return Answer(caught.value.code, out, err)
-
-    return run
 
 
 def named(name: str) -> Scenario:

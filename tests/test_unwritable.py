@@ -7,26 +7,16 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from commanding import Answer, Run
 from lost_update import lost_update
 
 from z3fold_stress.findings import load_finding
 
 FOUND = "DATA-RACE in scenario lost-update"
 ONE = ("--seed", "1", "--seconds", "60")
-
-
-class Answer(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Answer]
 
 
 @pytest.fixture
