@@ -8,7 +8,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from cli_files import saved  # noqa: F401  (fixtures)
 from commanding import Answer, Run, answer_to
+from healthy import healthy  # noqa: F401
 
 from z3fold_stress.findings.database import ENVIRONMENT
 

@@ -11,23 +11,13 @@ from typing import Any
 
 import pytest
 from commanding import Run
-from found import finding_of, replayed
+from found import REPORTED, finding_of, replayed
 from trace_format import TraceFault, check_trace
 
 from z3fold_stress import Arena, Pool
 from z3fold_stress.dump import save
 from z3fold_stress.findings import Finding
 from z3fold_stress.report.perfetto import trace_of
-
-CASES = [
-    ("abba", "deadlock"),
-    ("abba", "lock-order"),
-    ("lost-update", "data-race"),
-    ("orphaned-lock", "orphaned-lock"),
-    ("isolate-unlinks-outside-pool-lock", "data-race"),
-    ("slot-read-before-page-lock", "use-after-free"),
-    ("putback-forgets-unbuddied", "lost-page"),
-]
 
 
 def trace(finding: Finding) -> str:
@@ -39,7 +29,7 @@ def named(events: list[dict[str, Any]], phase: str, name: str) -> list[dict[str,
     return [event for event in events if event["ph"] == phase and event["name"] == name]
 
 
-@pytest.mark.parametrize(("name", "verdict"), CASES)
+@pytest.mark.parametrize(("name", "verdict"), REPORTED)
 def test_every_trace_is_well_formed(name: str, verdict: str) -> None:
     finding = finding_of(name, verdict)
     text = trace(finding)
@@ -84,7 +74,7 @@ def test_a_death_and_a_failure_are_marked() -> None:
 # a soak's recorder
 
 
-@pytest.mark.parametrize(("name", "verdict"), CASES)
+@pytest.mark.parametrize(("name", "verdict"), REPORTED)
 def test_perfettos_own_reader_takes_it(name: str, verdict: str, tmp_path: Path) -> None:
     """Where this machine has Perfetto's trace processor: its package would download one."""
     reader = os.environ.get("TRACE_PROCESSOR") or shutil.which("trace_processor_shell")

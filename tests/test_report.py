@@ -16,23 +16,13 @@ from typing import Any
 
 import pytest
 from commanding import Run
-from found import EVIL, evil, finding_in, finding_of, replayed
+from found import EVIL, REPORTED, evil, find_in, finding_of, replayed
 
 from z3fold_stress.findings import Finding, load_finding
 from z3fold_stress.layout import Layout
 from z3fold_stress.report.course import Course, course_of
 from z3fold_stress.report.html import page_of
 from z3fold_stress.scenario import Scenario, op
-
-CASES = [
-    ("abba", "deadlock"),
-    ("abba", "lock-order"),
-    ("lost-update", "data-race"),
-    ("orphaned-lock", "orphaned-lock"),
-    ("isolate-unlinks-outside-pool-lock", "data-race"),
-    ("slot-read-before-page-lock", "use-after-free"),
-    ("putback-forgets-unbuddied", "lost-page"),
-]
 
 
 def course(name: str, verdict: str) -> Course:
@@ -54,7 +44,7 @@ def data_of(text: str) -> dict[str, Any]:
 # states
 
 
-@pytest.mark.parametrize(("name", "verdict"), CASES)
+@pytest.mark.parametrize(("name", "verdict"), REPORTED)
 def test_rewinding_gives_what_each_event_saw(name: str, verdict: str) -> None:
     """The recorder notes what was in a place when it was touched; the log of overwritten words,
     which knows nothing of that, puts the same there again."""
@@ -113,7 +103,7 @@ def test_a_waiting_task_is_named_at_a_switch() -> None:
             ],
         },
     )
-    with replayed(finding_in(scenario, "invariant")) as (world, done):
+    with replayed(find_in(scenario, "invariant")[0]) as (world, done):
         steps = course_of(world, done.evidence).steps
     assert steps[-1].state["locks"]["L"]["owner"] == "second"
     assert [step.title for step in steps if step.kind == "sync"][:2] == [
