@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from typing import Any
 
 from z3fold_stress.campaign.hunt import HuntSettings, explore_one
 from z3fold_stress.findings import Finding
@@ -16,9 +17,9 @@ def lost_update() -> Finding:
     return Finding.from_json(trail.findings[0])
 
 
-def finding(signature: str = "", **changes: object) -> Finding:
+def finding(signature: str = "", **changes: Any) -> Finding:
     it = lost_update()
-    return replace(it, signature=signature or it.signature, **changes)  # type: ignore[arg-type]
+    return replace(it, signature=signature or it.signature, **changes)
 
 
 def schedule(switches: int) -> tuple[tuple[int, int, int, int], ...]:

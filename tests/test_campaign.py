@@ -118,7 +118,7 @@ def test_interrupt_ends_the_workers() -> None:
     answers = run_jobs(operator.call, [partial(abs, -1), *[partial(time.sleep, 60)] * 4], 2)
     next(answers)
     with pytest.raises(KeyboardInterrupt):
-        answers.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
+        answers.throw(KeyboardInterrupt)
     assert workers() == []
 
 

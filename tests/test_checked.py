@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from checking import arena_with_room, checked_process, compiled, reports, totals, until
@@ -330,12 +331,18 @@ def test_a_process_killed_at_its_watchpoint_stops_nobody() -> None:
 
 # whole soaks
 
-SMALL = {"objects": 300, "workers": 3, "checked": True, "watch_rate": 100, "seed": 7}
+SMALL: dict[str, Any] = {
+    "objects": 300,
+    "workers": 3,
+    "checked": True,
+    "watch_rate": 100,
+    "seed": 7,
+}
 
 
-def soak(*defects: str, **settings: object) -> SoakReport:
+def soak(*defects: str, **settings: Any) -> SoakReport:
     design = resolve("sound", defects)
-    return run(SoakSettings(design=design, **{**SMALL, **settings}))  # type: ignore[arg-type]
+    return run(SoakSettings(design=design, **{**SMALL, **settings}))
 
 
 def test_a_sound_design_passes_checked_with_evidence() -> None:
@@ -402,9 +409,9 @@ def test_killed_processes_do_not_fail_a_checked_soak() -> None:
         ({"checked": False, "watch_rate": 10}, "only a checked soak"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, object], word: str) -> None:
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(SettingsError, match=word):
-        SoakSettings(**{"checked": True, **settings})  # type: ignore[arg-type]
+        SoakSettings(**{"checked": True, **settings})
 
 
 def test_the_command_says_how_it_was_checked() -> None:

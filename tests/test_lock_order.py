@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commanding import Run
@@ -49,8 +50,8 @@ def writing(word: str, *ops: Op) -> list[Op]:
 AB, BA = under("A", *under("B")), under("B", *under("A"))
 
 
-def look(actors: Actors, arm: Arm = ALL, **fields: object) -> Exploration:
-    scenario = Scenario(actors=actors, finish=[], **fields)  # type: ignore[arg-type]
+def look(actors: Actors, arm: Arm = ALL, **fields: Any) -> Exploration:
+    scenario = Scenario(actors=actors, finish=[], **fields)
     with World(scenario, SOUND) as world:
         return explore_world(world, (arm,), budget=Budget(executions=20_000), most=9)
 

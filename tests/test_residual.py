@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -371,9 +372,9 @@ def test_without_a_recorder_nothing_is_looked_at() -> None:
 # the report
 
 
-def soak(**settings: object) -> SoakReport:
-    usual: dict[str, object] = {"objects": 400, "workers": 3, "seed": 7, "quiet_interval": 0.5}
-    return run(SoakSettings(**{**usual, **settings}))  # type: ignore[arg-type]
+def soak(**settings: Any) -> SoakReport:
+    usual: dict[str, Any] = {"objects": 400, "workers": 3, "seed": 7, "quiet_interval": 0.5}
+    return run(SoakSettings(**{**usual, **settings}))
 
 
 def test_report_of_a_run_that_saw_enough(monkeypatch: pytest.MonkeyPatch) -> None:

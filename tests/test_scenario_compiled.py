@@ -38,7 +38,7 @@ def compiled(*ops: Op, **fields: Any) -> CompiledActor:
 
 def test_the_engine_and_the_compiler_agree() -> None:
     assert INSTRUCTION.size == 32
-    assert _live.LIMITS["registers"] == MOST_REGISTERS  # type: ignore[attr-defined]
+    assert _live.LIMITS["registers"] == MOST_REGISTERS
     assert OPERANDS.keys() | {"when", "repeat", "kworker"} == PARAMETERS.keys()
     made = {int(code) for code, _ in OPERANDS.values()}
     made |= {int(Code.CODE_END), int(Code.CODE_JUMP), int(Code.CODE_JUMP_UNLESS)}

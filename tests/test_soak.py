@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,12 +25,12 @@ from z3fold_stress.errors import SettingsError
 from z3fold_stress.soak import Soak, SoakReport, SoakSettings, as_text, run
 from z3fold_stress.soak.report import command_of
 
-SMALL = {"objects": 400, "workers": 2, "seed": 7}
+SMALL: dict[str, Any] = {"objects": 400, "workers": 2, "seed": 7}
 
 
-def soak(*defects: str, **settings: object) -> SoakReport:
+def soak(*defects: str, **settings: Any) -> SoakReport:
     design = resolve("sound", defects)
-    return run(SoakSettings(design=design, **{**SMALL, **settings}))  # type: ignore[arg-type]
+    return run(SoakSettings(design=design, **{**SMALL, **settings}))
 
 
 def test_a_sound_design_passes_with_evidence() -> None:
@@ -79,14 +80,14 @@ def test_a_masked_migration_says_that_nothing_moved() -> None:
 
 
 def test_as_posted_fails_at_once() -> None:
-    report = run(SoakSettings(design=resolve("as-posted"), **SMALL))  # type: ignore[arg-type]
+    report = run(SoakSettings(design=resolve("as-posted"), **SMALL))
     assert report.status == 1
     assert report.seconds < 30
 
 
 def test_a_failed_run_leaves_a_dump_that_tells_as_much(tmp_path: Path) -> None:
     path = tmp_path / "failed.dump"
-    settings = SoakSettings(design=resolve("sound", ["headless-slots-leak"]), **SMALL)  # type: ignore[arg-type]
+    settings = SoakSettings(design=resolve("sound", ["headless-slots-leak"]), **SMALL)
     report = run(settings, dump=path)
     assert report.dump == str(path)
     arena, header = load(path)
@@ -119,11 +120,9 @@ def test_no_work_is_no_pass() -> None:
         ({"churners": 4}, "churners"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_by_name(
-    settings: dict[str, object], word: str
-) -> None:
+def test_settings_that_cannot_work_are_refused_by_name(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(SettingsError, match=word):
-        SoakSettings(**settings)  # type: ignore[arg-type]
+        SoakSettings(**settings)
 
 
 def test_the_command_to_run_it_again_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,8 +149,8 @@ def test_the_command_to_run_it_again_is_complete(monkeypatch: pytest.MonkeyPatch
     class Caught(Exception):
         pass
 
-    def catch(soak: object, as_json: bool) -> None:
-        made.append(soak.settings)  # type: ignore[attr-defined]
+    def catch(soak: Any, as_json: bool) -> None:
+        made.append(soak.settings)
         raise Caught
 
     monkeypatch.setattr("z3fold_stress.cli.soak._run", catch)
@@ -260,9 +259,9 @@ def send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def stopping_soak(seconds: float, **settings: object) -> tuple[SoakReport, int]:
+def stopping_soak(seconds: float, **settings: Any) -> tuple[SoakReport, int]:
     """A soak whose members are stopped in this time, and a little longer than the run lasts."""
-    soak = Soak(SoakSettings(seconds=seconds, **settings))  # type: ignore[arg-type]
+    soak = Soak(SoakSettings(seconds=seconds, **settings))
     stops = Stops(soak, seconds + 0.3)
     stops.start()
     report = soak.run()
@@ -322,7 +321,7 @@ def breaks_everyone(soak: Soak) -> None:
 
 
 def test_a_segfault_is_a_crash_verdict() -> None:
-    settings = SoakSettings(seconds=60, **SMALL)  # type: ignore[arg-type]
+    settings = SoakSettings(seconds=60, **SMALL)
     report = Soak(settings, on_tick=breaks_everyone).run()
     assert report.status == 1
     assert report.verdict == "crash", as_text(report)
@@ -339,7 +338,7 @@ def test_a_signal_from_outside_is_no_verdict(number: int) -> None:
                 send(process.pid, number)
                 return
 
-    settings = SoakSettings(seconds=60, **SMALL)  # type: ignore[arg-type]
+    settings = SoakSettings(seconds=60, **SMALL)
     report = Soak(settings, on_tick=shoot).run()
     assert report.judgements == [], as_text(report)
     assert report.status == 4, as_text(report)

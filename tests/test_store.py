@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lost_update import finding, lost_update, schedule
@@ -225,11 +226,11 @@ def filled(path: Path) -> Store:
         ({"verdict": "leak", "older_than": 2.5}, ["dd"]),
     ],
 )
-def test_prune(path: Path, conditions: dict[str, object], gone: list[str]) -> None:
+def test_prune(path: Path, conditions: dict[str, Any], gone: list[str]) -> None:
     it = filled(path)
     before = [kept.signature for kept in it.entries()]
     for dry in (True, False):
-        pruned = it.prune(**conditions, dry_run=dry)  # type: ignore[arg-type]
+        pruned = it.prune(**conditions, dry_run=dry)
         assert [kept.signature for kept in pruned] == gone
         left = [kept.signature for kept in it.entries()]
         assert left == [name for name in before if dry or name not in gone]

@@ -3,6 +3,7 @@
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_every_strategy_is_a_file_and_a_line() -> None:
     assert set(STRATEGIES) - {"portfolio", "delay"} == files - {"replay"}
 
 
-def headers(text: str, folder: Path) -> object:
+def headers(text: str, folder: Path) -> Any:
     (folder / "one.h").write_text(text)
     return GENERATOR["read_header"](folder, "one.h", {}, {"other"})
 
@@ -72,12 +73,12 @@ def test_enums_are_read_with_their_values_and_texts(tmp_path: Path) -> None:
         "#define LARGE 0x6b6bull\n",
         tmp_path,
     )
-    (enum,) = read.enums  # type: ignore[attr-defined]
+    (enum,) = read.enums
     assert enum.name == "Kind"
     assert enum.members == {"KIND_A": 0, "KIND_B": 8, "KIND_C": 9, "KIND_D": 9}
     assert enum.texts == {"KIND_A": "first", "KIND_C": "said over two lines"}
     assert enum.inline == {"KIND_D"}
-    assert read.defines == {"LARGE": 0x6B6B}  # type: ignore[attr-defined]
+    assert read.defines == {"LARGE": 0x6B6B}
 
 
 def test_structures_are_read_as_cython_and_the_struct_module_want_them(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_structures_are_read_as_cython_and_the_struct_module_want_them(tmp_path:
         "    int (*call)(u32 index, bool yes);\n};\n",
         tmp_path,
     )
-    one, two = read.structs  # type: ignore[attr-defined]
+    one, two = read.structs
     assert one.format == "=Hq"
     assert two.format == ""
     assert two.fields == [

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import multiprocess
 import pytest
@@ -37,6 +37,9 @@ class FakeProcess:
 
     def num_ctx_switches(self) -> tuple[int, int]:
         return (self.sleeps.get(self.pid, 0), 0)
+
+
+FAKE: Any = FakeProcess
 
 
 def spins(*tasks: int) -> None:
@@ -75,7 +78,7 @@ def own(arena: Arena, lock: int, task: int) -> None:
 
 
 def watcher(arena: Arena) -> Watcher:
-    return Watcher(arena.layout, NAMES, STALL_TICKS, process=FakeProcess)  # type: ignore[arg-type]
+    return Watcher(arena.layout, NAMES, STALL_TICKS, process=FAKE)
 
 
 def looks(watch: Watcher, times: int, meanwhile: Callable[[], None] = lambda: None) -> list[Alarm]:
@@ -228,7 +231,7 @@ def test_who_waits_for_one_that_gets_on_is_left_alone(arena: Arena) -> None:
 def test_round_is_done_when_each_had_a_turn() -> None:
     FakeProcess.cpu.clear()
     FakeProcess.sleeps.clear()
-    rounds = Rounds(FakeProcess)  # type: ignore[arg-type]
+    rounds = Rounds(FAKE)
     rounds.look([2, 3])
     assert rounds.done == 0
     spins(2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from z3fold_stress.errors import ScenarioError
 from z3fold_stress.scenario import Scenario, op
@@ -119,13 +120,14 @@ class _Draft:
         (make,) = self.draw.choices([way for _, way in ways], [weight for weight, _ in ways])
         return make()
 
-    def _order(self, atomic: str) -> str:
+    def _order(self, atomic: str) -> Any:
         if self.draw.random() < self.plain:
             return "plain"
         return self.draw.choice(("relaxed", atomic))
 
     def _fence(self, *orders: str) -> Op:
-        return op.fence(self.draw.choice((*orders, "acq_rel", "seq_cst")))  # type: ignore[arg-type]
+        order: Any = self.draw.choice((*orders, "acq_rel", "seq_cst"))
+        return op.fence(order)
 
     def _register(self) -> str:
         name = self.draw.choice(("r", "s"))
@@ -135,18 +137,18 @@ class _Draft:
 
     def _expect(self, register: str) -> Op:
         self.checks += 1
-        compare = self.draw.choice(("==", "!=", "!=", "<", ">="))
-        return op.expect(register, compare, self.draw.choice(VALUES), f"check {self.checks}")  # type: ignore[arg-type]
+        compare: Any = self.draw.choice(("==", "!=", "!=", "<", ">="))
+        return op.expect(register, compare, self.draw.choice(VALUES), f"check {self.checks}")
 
     def _access(self) -> list[Op]:
         draw, word = self.draw, self.draw.choice(self.words)
         way = draw.random()
         if way < 0.35:
             register = self._register()
-            ops = [op.load(word, register, self._order("acquire"))]  # type: ignore[arg-type]
+            ops = [op.load(word, register, self._order("acquire"))]
             if draw.random() < 0.2:
                 ops.append(op.add(register, 1))
-                ops.append(op.store(word, register, self._order("release")))  # type: ignore[arg-type]
+                ops.append(op.store(word, register, self._order("release")))
             elif draw.random() < 0.4 and self.checks < 3:
                 ops.append(self._expect(register))
             return ops
@@ -154,7 +156,7 @@ class _Draft:
             value: int | str = draw.choice(VALUES)
             if self.registers and draw.random() < 0.2:
                 value = draw.choice(self.registers)
-            return [op.store(word, value, self._order("release"))]  # type: ignore[arg-type]
+            return [op.store(word, value, self._order("release"))]
         if way < 0.8:
             return [
                 op.fetch_add(word, draw.choice((1, 1, -1)), draw.choice((None, self._register())))
@@ -170,20 +172,20 @@ class _Draft:
     def _handover(self) -> list[Op]:
         """One half of it: what is handed over is written before the flag, or read after it."""
         word = self.draw.choice(self.words)
-        order = self.draw.choice(("release", "release", "release", "relaxed"))
+        order: Any = self.draw.choice(("release", "release", "release", "relaxed"))
         way = self.draw.random()
         fenced = "fences" in self.features and self.draw.random() < 0.5
         if way < 0.5:
             fence = [self._fence("release", "release")] if fenced else []
-            return [op.store("data", 1), *fence, op.store(word, 1, order)]  # type: ignore[arg-type]
+            return [op.store("data", 1), *fence, op.store(word, 1, order)]
         if way < 0.75 and "waits" in self.features:
             return [op.wait_until(word, 1), op.load("data", self._register())]
         register = self._register()
-        acquire = self.draw.choice(("acquire", "acquire", "relaxed"))
+        acquire: Any = self.draw.choice(("acquire", "acquire", "relaxed"))
         after = [self.draw.choice((op.load("data", "d"), op.store("data", 2)))]
         if fenced:
             after.insert(0, self._fence("acquire", "acquire"))
-        return [op.load(word, register, acquire), op.when(register, "==", 1, after)]  # type: ignore[arg-type]
+        return [op.load(word, register, acquire), op.when(register, "==", 1, after)]
 
     def _block(self, most: int) -> list[Op]:
         body = self._phrase(max(1, most - 1), inside=True)
@@ -192,8 +194,8 @@ class _Draft:
         if not self.registers:
             return self._access()
         register = self.draw.choice(self.registers)
-        compare = self.draw.choice(("==", "!=", "<"))
-        return [op.when(register, compare, self.draw.choice(VALUES), body)]  # type: ignore[arg-type]
+        compare: Any = self.draw.choice(("==", "!=", "<"))
+        return [op.when(register, compare, self.draw.choice(VALUES), body)]
 
     def _lock(self, name: str) -> str:
         return name + self.draw.choice(("", "", "2"))
@@ -223,8 +225,10 @@ class _Draft:
         word = self._lock("L")
         if draw.random() < 0.5:
             register = self._register()
-            return [op.load(word, register, draw.choice(("plain", "relaxed", "acquire")))]  # type: ignore[arg-type]
-        return [op.store(word, 0, draw.choice(("plain", "relaxed", "release")))]  # type: ignore[arg-type]
+            order: Any = draw.choice(("plain", "relaxed", "acquire"))
+            return [op.load(word, register, order)]
+        order = draw.choice(("plain", "relaxed", "release"))
+        return [op.store(word, 0, order)]
 
     def _misuse(self) -> list[Op]:
         name = self.draw.choice("LR") if "rwlocks" in self.features else "L"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from z3fold_stress.errors import ScenarioError
 from z3fold_stress.scenario import Page, Scenario
@@ -29,15 +30,15 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     yield from _valid(scenario, _changes(scenario))
 
 
-def _valid(scenario: Scenario, changes: Iterator[dict[str, object]]) -> Iterator[Scenario]:
+def _valid(scenario: Scenario, changes: Iterator[dict[str, Any]]) -> Iterator[Scenario]:
     for change in changes:
         try:
-            yield replace(scenario, **change)  # type: ignore[arg-type]
+            yield replace(scenario, **change)
         except ScenarioError:
             continue  # it does not hold together without that part
 
 
-def _changes(scenario: Scenario) -> Iterator[dict[str, object]]:
+def _changes(scenario: Scenario) -> Iterator[dict[str, Any]]:
     actors = scenario.actors
     if len(actors) > 1:
         for name in actors:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -50,7 +50,7 @@ def run_jobs(
     jobs: Iterable[Job],
     processes: int,
     early: Callable[[Any], object] = bool,
-) -> Iterator[tuple[Job, Answer]]:
+) -> Generator[tuple[Job, Answer], None, None]:
     """Do each job in a process of the crew; pairs come in the order in which they are ready.
 
     ``work`` must be importable.  With one process it is done here.  ``early`` is called here with
@@ -114,7 +114,7 @@ class _Crew(Generic[Job, Answer]):
         theirs.close()
         return ours
 
-    def ready(self) -> Iterator[tuple[Job, Answer]]:
+    def ready(self) -> Generator[tuple[Job, Answer], None, None]:
         """Wait until somebody speaks: what was answered, if it was."""
         spoke: list[Any] = []
         while not spoke:

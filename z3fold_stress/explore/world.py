@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from z3fold_stress import _sim
 from z3fold_stress.designs import Design
@@ -150,7 +150,7 @@ class World:
     def close(self) -> None:
         self.simulator.close()
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

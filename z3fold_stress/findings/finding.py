@@ -307,13 +307,12 @@ def design_of(finding: Finding) -> Design:
     return resolve(finding.design)
 
 
+def checks_of(finding: Finding) -> dict[str, Any]:
+    """What its world looks at, as that takes it."""
+    names = ("races", "lifetimes", "release_sequence", "max_steps")
+    return {name: getattr(finding, name) for name in names}
+
+
 def world_of(finding: Finding, scenario: Scenario | None = None) -> World:
     """The world that a finding is of, or the same with another scenario."""
-    return World(
-        scenario or finding.scenario,
-        design_of(finding),
-        races=finding.races,
-        lifetimes=finding.lifetimes,
-        release_sequence=finding.release_sequence,
-        max_steps=finding.max_steps,
-    )
+    return World(scenario or finding.scenario, design_of(finding), **checks_of(finding))

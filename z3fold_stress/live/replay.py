@@ -13,7 +13,7 @@ from typing import Any
 
 from z3fold_stress.explore.world import World
 from z3fold_stress.findings import Finding, Replayed, replay
-from z3fold_stress.findings.finding import design_of
+from z3fold_stress.findings.finding import checks_of, design_of
 from z3fold_stress.findings.replay import Policy
 from z3fold_stress.live.deadlock import DEADLOCKS, Deadlock, wait_for_real
 from z3fold_stress.live.world import PATIENCE, LiveWorld
@@ -76,10 +76,7 @@ def replay_live(
     with LiveWorld(
         scenario or finding.scenario,
         design_of(finding),
-        races=finding.races,
-        lifetimes=finding.lifetimes,
-        release_sequence=finding.release_sequence,
-        max_steps=finding.max_steps,
+        **checks_of(finding),
         patience=patience,
     ) as world:
         yield follow_finding(world, finding, simulated)

@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any
 
 import multiprocess
@@ -191,17 +190,6 @@ class LiveWorld(World):
         for fd in (self.fd, self._turns):
             with contextlib.suppress(OSError):
                 os.close(fd)
-
-    def __enter__(self) -> LiveWorld:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _ended(status: int | None) -> str:
