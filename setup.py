@@ -58,7 +58,7 @@ BESIDE = [
     "-fvisibility=hidden",
     "-fno-strict-aliasing",
     "-fno-omit-frame-pointer",
-    # A switch of stacks (sim.h) pushes below what the compiler knows of.
+    # A switch of stacks (fiber.h) pushes below what the compiler knows of.
     *(["-mno-red-zone"] if platform.machine() == "x86_64" else []),
     *VARIANT,
 ]

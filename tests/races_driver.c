@@ -9,20 +9,24 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-struct sim sim;
+struct sim_config config;
+struct sim_memory memory;
+struct sim_run run;
+struct sim_schedule schedule;
+struct sim_verdict verdict;
 static jmp_buf left;
 
 void sim_end(int ending)
 {
-    sim.ending = (u8)ending;
+    run.ending = (u8)ending;
     longjmp(left, 1);
 }
 
 void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc, const char *text)
 {
     (void)where, (void)page, (void)handle, (void)lock, (void)text;
-    sim.verdict.kind = (u32)kind;
-    sim.verdict.pc = pc;
+    verdict.kind = (u32)kind;
+    verdict.pc = pc;
     sim_end(END_VERDICT);
 }
 
@@ -37,10 +41,10 @@ struct answer { u32 verdict, pc, other_pc, again; };
 
 EXPORTED void driver_start(u32 tasks, u64 arena_size, u32 release_sequence)
 {
-    sim.nr_tasks = tasks;
-    sim.release_sequence = (u8)release_sequence;
+    run.nr_tasks = tasks;
+    config.release_sequence = (u8)release_sequence;
     for (u32 i = 0; i < SIM_TASKS; i++)
-        sim.task[i].index = i;
+        run.task[i].index = i;
     promote_reset();
     races_start(arena_size);
 }
@@ -58,9 +62,9 @@ EXPORTED struct answer driver_run(const struct told *told, u32 n, u32 races)
     volatile u32 again = 0;
 
     do {
-        sim.races = races;
-        sim.ending = END_NONE;
-        sim.verdict.kind = 0;
+        config.races = races;
+        run.ending = END_NONE;
+        verdict.kind = 0;
         races_begin();
         if (setjmp(left) == 0)
             for (u32 i = 0; i < n; i++) {
@@ -71,14 +75,14 @@ EXPORTED struct answer driver_run(const struct told *told, u32 n, u32 races)
                 };
 
                 races_announce(&a);
-                races_observe(&sim.task[told[i].task], &a);
+                races_observe(&run.task[told[i].task], &a);
             }
         again++;
-    } while (sim.ending == END_AGAIN);
+    } while (run.ending == END_AGAIN);
     answer.again = again - 1;
-    answer.verdict = sim.verdict.kind;
-    answer.pc = (u32)sim.verdict.pc;
-    answer.other_pc = (u32)sim.verdict.other_pc;
+    answer.verdict = verdict.kind;
+    answer.pc = (u32)verdict.pc;
+    answer.other_pc = (u32)verdict.other_pc;
     return answer;
 }
 

@@ -34,7 +34,7 @@ OBSERVER = """#include "sim.h"
 void forbidden_observe(struct sim_task *t, const struct access *a)
 {
     (void)t;
-    if (a->writes && a->offset == sim.scratch + SCRATCH_STRIDE)
+    if (a->writes && a->offset == memory.scratch + SCRATCH_STRIDE)
         sim_fail(V_FORBIDDEN, "forbidden", 0, 0, 0, a->pc, "the second word was written");
 }
 """

@@ -109,21 +109,21 @@ def remote_open(Simulator simulator, int fd, replace, double patience):
     replace_error = None
     remote_patience = <u64>(patience * 1e9)
     remote_begin(remote_slots, run_actor)
-    sim.host.replace = replace_in_python
+    sim_run.host.replace = replace_in_python
     remote_use(simulator, True)
 
 
 def remote_use(Simulator simulator, bint processes):
     """Whether executions are done by the processes, or by coroutines in this one."""
-    sim.host.body = remote_body if processes else run_actor
-    sim.proxies = processes
+    sim_run.host.body = remote_body if processes else run_actor
+    sim_run.proxies = processes
 
 
 def remote_close():
     """No processes any more."""
     global remote_slots, replace_process
     remote_end()
-    sim.host.body = run_actor
+    sim_run.host.body = run_actor
     replace_process = None
     if remote_slots != NULL:
         unmap_shared(remote_slots, remote_size())
@@ -176,7 +176,7 @@ def remote_number(Simulator simulator, u32 index, int pid):
 def remote_state(Simulator simulator, u32 index):
     """What is known of an actor's process: a dict."""
     cdef const remote_slot *s = &remote_slots[index]
-    cdef sim_task_t *t = &sim.task[index]
+    cdef sim_task_t *t = &sim_run.task[index]
     simulator.bind_world()
     return {
         "state": t.state, "blocked": not sim_can_go(t), "kind": t.next.kind,
@@ -224,17 +224,17 @@ def serve(int fd, int slots_fd, u32 index, bytes program):
     bind(base, index + 1)
     view_plain = False
     view_detour = &always
-    sim.base = base
-    sim.arena_size = size
-    sim.scratch = <u64>(<char *>&H.scratch[0] - A)
-    sim.module = module_base()
+    sim_memory.base = base
+    sim_memory.size = size
+    sim_memory.scratch = <u64>(<char *>&H.scratch[0] - A)
+    sim_memory.module = module_base()
     set_regions()
     sim_program[index] = <const instruction *><const char *>program
-    sim.host.body = run_actor
-    sim.host.current = <void **>&view_current
-    sim.host.me = &view_me
-    sim.host.locks = &live_locks
-    sim.task[index].context = task_at(index + 1)
+    sim_run.host.body = run_actor
+    sim_run.host.current = <void **>&view_current
+    sim_run.host.me = &view_me
+    sim_run.host.locks = &live_locks
+    sim_run.task[index].context = task_at(index + 1)
     if sim_enter():
         raise MemoryError("no stack for signals")
     with nogil:

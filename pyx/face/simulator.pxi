@@ -43,10 +43,10 @@ cdef extern from *:
     void unmap_arena "z3f_unmap_arena"(char *base, u64 size) noexcept nogil
     u64 module_base "z3f_module"() noexcept nogil
 
-cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generated
+cdef extern from "sim/sim.h":       # its structures and state: sim.pxi, which is generated
     cdef enum:
         SIM_TASKS
-    sim_t sim
+    u32 nr_promoted
     sim_totals_t sim_totals
     sim_event *events
     u32 nr_events
@@ -71,7 +71,6 @@ cdef extern from "sim/sim.h":       # its structures: sim.pxi, which is generate
     void benign_reset() noexcept nogil
     void coverage_reset() noexcept nogil
     u32 coverage_count() noexcept nogil
-    void races_begin() noexcept nogil
     void linear_begin() noexcept nogil
     u64 linear_gave_up
     void linear_forget() noexcept nogil
@@ -92,7 +91,13 @@ cdef extern from "sim/distinct.h":
 cdef extern from "sim/lock_order.h":
     order_step *order_steps
     u32 nr_order_steps
+    u32 order_cycles
+    bint order_sure
+    u64 order_given_up
     void lock_order_reset() noexcept nogil
+
+cdef extern from "sim/races.h":
+    void races_begin() noexcept nogil
 
 cdef const instruction *sim_program[SIM_TASKS]
 cdef Simulator running_simulator = None
@@ -111,7 +116,7 @@ cdef void run_actor(u32 index) noexcept nogil:
 cdef i32 died_inside() noexcept nogil:
     """A task that died within an operation of the allocator, or -1."""
     cdef u32 i
-    for i in range(sim.nr_tasks):
+    for i in range(sim_run.nr_tasks):
         if sim_died(i) and 0 < task_at(i + 1).depth <= MAX_DEPTH:
             return <i32>i
     return -1
@@ -171,11 +176,12 @@ def coverage_total():
 
 cdef void set_regions() noexcept:
     """Where allocations live and die: the frames, and the cache of slots objects."""
-    sim.region[0] = region(frames_start, frames_end, PAGE_SIZE, PAGE_SIZE, True, True, "page")
-    sim.region[1] = region(slots_start, slots_end, sizeof(z3fold_buddy_slots),
-                           <u32><u64>&(<z3fold_buddy_slots *>0).state, False, False,
-                           "slots object")
-    sim.nr_regions = 2
+    sim_memory.region[0] = region(frames_start, frames_end, PAGE_SIZE, PAGE_SIZE, True, True,
+                                  "page")
+    sim_memory.region[1] = region(slots_start, slots_end, sizeof(z3fold_buddy_slots),
+                                  <u32><u64>&(<z3fold_buddy_slots *>0).state, False, False,
+                                  "slots object")
+    sim_memory.nr_regions = 2
 
 
 cdef list choices_of(const sim_choice *taken, u32 n):
@@ -317,7 +323,7 @@ cdef class Simulator:
         cdef bytes program
         cdef char *saved
         self.bind_world()
-        memset(&sim.task[0], 0, SIM_TASKS * sizeof(sim_task_t))
+        memset(&sim_run.task[0], 0, SIM_TASKS * sizeof(sim_task_t))
         self.contexts = bytearray((self.nr + 2) * context)
         saved = self.contexts
         for i in range(self.nr + 2):
@@ -326,29 +332,29 @@ cdef class Simulator:
             t = task_at(i + 1)
             t.state = TASK_RUNNING
             t.rng = splitmix64(H.config.seed ^ i) | 1
-            sim.task[i].index = i
-            sim.task[i].context = t
-            sim.task[i].saved = saved + <u64>i * context
+            sim_run.task[i].index = i
+            sim_run.task[i].context = t
+            sim_run.task[i].saved = saved + <u64>i * context
         for i in range(self.nr):
             _, cpu, daemon, _, mortal = actors[i]
             task_at(i + 1).cpu = cpu % nr_cpus
             task_at(i + 1).role = ROLE_WORKER
-            sim.task[i].daemon = daemon
-            sim.task[i].mortal = mortal
-        sim.nr_tasks = self.nr
-        sim.host.body = run_actor
-        sim.host.current = <void **>&view_current
-        sim.host.me = &view_me
-        sim.host.audit = audit_after
+            sim_run.task[i].daemon = daemon
+            sim_run.task[i].mortal = mortal
+        sim_run.nr_tasks = self.nr
+        sim_run.host.body = run_actor
+        sim_run.host.current = <void **>&view_current
+        sim_run.host.me = &view_me
+        sim_run.host.audit = audit_after
         set_regions()
-        sim.scratch = <u64>(<char *>&H.scratch[0] - A)
-        sim.audited_from = H.pools
-        sim.module = module_base()
-        sim.max_steps = 20000
-        memset(&sim.verdict, 0, sizeof(sim_verdict))
-        sim.longest = 0
-        sim.death_budget = 0
-        memset(&sim.fault_budget[0], 0, 32)
+        sim_memory.scratch = <u64>(<char *>&H.scratch[0] - A)
+        sim_memory.audited_from = H.pools
+        sim_memory.module = module_base()
+        sim_config.max_steps = 20000
+        memset(&sim_verdict, 0, sizeof(sim_verdict))
+        sim_schedule.longest = 0
+        sim_config.death_budget = 0
+        memset(&sim_config.fault_budget[0], 0, sizeof(sim_config.fault_budget))
         lock_order_reset()
         promote_reset()
         benign_reset()
@@ -360,23 +366,23 @@ cdef class Simulator:
         """Create pool 0, set the words, run the set-up; a verdict (dict) where that failed. The
         set-up is run by the correct protocol: what fails later is the actors' doing.
         kworkers: (actor, WORK_*, pool)."""
-        global view_D
+        global view_D, order_cycles
         cdef pool_t *pool = NULL
         cdef u32 context = <u32><u64>&(<task_t *>0).ops
         cdef u64 design
         self.bind_world()
         design = D
-        sim.max_steps = max_steps
+        sim_config.max_steps = max_steps
         z3fold_create_pool(0, EVICTS_BY_TABLE, &pool)
         view_D = 0
         for number, value in words.items():
             scratch_word(number)[0] = <u64>(value & 0xffffffffffffffff)
-        sim.ending = END_NONE
-        sim.races = False
-        sim.lifetimes = True
-        sim.recording = 0
-        sim.verdict.kind = 0
-        sim.order_cycles = 0
+        sim_run.ending = END_NONE
+        sim_config.races = False
+        sim_config.lifetimes = True
+        sim_config.recording = 0
+        sim_verdict.kind = 0
+        order_cycles = 0
         if sim_enter():
             raise MemoryError("no stack for signals")
         with nogil:
@@ -384,7 +390,7 @@ cdef class Simulator:
             sim_run_alone(self.nr)
         sim_leave()
         view_D = design
-        if sim.ending != END_NONE:
+        if sim_run.ending != END_NONE:
             return self.outcome()
         for actor, kind, number in kworkers:
             pool = pool_number(number)
@@ -403,18 +409,20 @@ cdef class Simulator:
         """Budgets of an execution: faults {number: how many}, deaths; what is looked at.
         finish_is_audit: the finish has nothing to do where only scratch words were written.
         c20: a task's relaxed store ends its own release sequence."""
-        sim.finish_is_audit = finish_is_audit
-        sim.deadlock_ok = deadlock_ok
-        memset(&sim.fault_budget[0], 0, 32)
+        sim_config.finish_is_audit = finish_is_audit
+        sim_config.deadlock_ok = deadlock_ok
+        memset(&sim_config.fault_budget[0], 0, sizeof(sim_config.fault_budget))
         for number, budget in faults.items():
-            sim.fault_budget[number] = budget
-        sim.death_budget = deaths
-        sim.races = races
-        sim.lifetimes = lifetimes
-        sim.release_sequence = c20      # enum release_sequence: C11, C20
-        sim.every_access = every_access
-        sim.coverage_on = coverage
-        sim.max_steps = max_steps
+            if not 0 <= number < <int>NR_FAULTS:
+                raise ValueError(f"there is no failure {number}")
+            sim_config.fault_budget[number] = budget
+        sim_config.death_budget = deaths
+        sim_config.races = races
+        sim_config.lifetimes = lifetimes
+        sim_config.release_sequence = c20  # enum release_sequence: C11, C20
+        sim_config.every_access = every_access
+        sim_config.coverage_on = coverage
+        sim_config.max_steps = max_steps
 
     def begin(self, str strategy, u64 seed, u64 first=0, int depth=3, int delay_bound=-1,
               Search search=None, int record=0, Distinct distinct=None):
@@ -431,24 +439,24 @@ cdef class Simulator:
         self.search = search
         self.distinct = distinct
         distinct_use(NULL if distinct is None else distinct.counted)
-        sim.strategy = chosen
-        sim.seed = seed
-        sim.depth = depth
-        sim.delay_bound = delay_bound
-        sim.search = NULL
-        sim.execution = first
+        sim_schedule.strategy = chosen
+        sim_config.seed = seed
+        sim_config.depth = depth
+        sim_config.delay_bound = delay_bound
+        sim_schedule.search = NULL
+        sim_run.execution = first
         if search is not None and search.tree != NULL:
-            sim.search = search.tree
-            sim.execution = search.execution
-        sim.restarted = sim.execution
-        sim.share_done = 0
-        sim.recording = record
+            sim_schedule.search = search.tree
+            sim_run.execution = search.execution
+        sim_schedule.restarted = sim_run.execution
+        sim_schedule.share_done = 0
+        sim_config.recording = record
         memset(&sim_totals, 0, sizeof(sim_totals))
         linear_forget()
-        sim.strategy.prepare()
+        sim_schedule.strategy.prepare()
         if search is not None:
-            search.tree = sim.search
-            search.execution = sim.execution
+            search.tree = sim_schedule.search
+            search.execution = sim_run.execution
 
     def explore(self, u64 executions, u64 nanoseconds, u64 left=0):
         """Run executions; returns why it stopped (enum stop). Within `nanoseconds`, and an execution
@@ -459,7 +467,7 @@ cdef class Simulator:
         with nogil:
             why = sim_explore(executions, nanoseconds, left)
         if self.search is not None:
-            self.search.execution = sim.execution
+            self.search.execution = sim_run.execution
         return STOP_NAMES[why]
 
     def totals(self):
@@ -469,22 +477,24 @@ cdef class Simulator:
             "choices": sim_totals.choices, "switches": sim_totals.switches,
             "limited": sim_totals.limited, "unordered": linear_gave_up,
             "pruned": sim_totals.pruned,
-            "deaths": sim_totals.deaths, "promoted": sim.nr_promoted,
-            "restarted": sim.restarted, "share_done": sim.share_done,
-            "longest": sim.longest, "execution": sim.execution,
-            "coverage": coverage_count(), "order_given_up": sim.order_given_up,
+            "deaths": sim_totals.deaths, "promoted": nr_promoted,
+            "restarted": sim_schedule.restarted, "share_done": sim_schedule.share_done,
+            "longest": sim_schedule.longest, "execution": sim_run.execution,
+            "coverage": coverage_count(), "order_given_up": order_given_up,
         }
 
     def outcome(self):
         """The execution that came last: its verdict, its schedule."""
-        cdef sim_verdict *v = &sim.verdict
+        cdef sim_verdict_t *v = &sim_verdict
         found = {
-            "ending": ENDING_NAMES[sim.ending], "steps": sim.steps, "switches": sim.switches,
-            "preemptions": sim.preemptions, "hash": sim.hash, "unused": sim.unused,
-            "schedule": choices_of(sim.taken, sim.nr_taken), "verdict": None, "order": None,
-            "clocks": [sim.task[i].accesses for i in range(self.nr)],
+            "ending": ENDING_NAMES[sim_run.ending], "steps": sim_run.steps,
+            "switches": sim_run.switches, "preemptions": sim_run.preemptions,
+            "hash": sim_run.hash, "unused": sim_schedule.unused,
+            "schedule": choices_of(sim_schedule.taken, sim_schedule.nr_taken),
+            "verdict": None, "order": None,
+            "clocks": [sim_run.task[i].accesses for i in range(self.nr)],
         }
-        if sim.ending == END_VERDICT or v.kind:
+        if sim_run.ending == END_VERDICT or v.kind:
             found["verdict"] = {
                 "kind": v.kind, "task": v.task, "page": v.page, "handle": v.handle,
                 "lock": v.lock, "pc": v.pc, "other_pc": v.other_pc, "other_task": v.other_task,
@@ -492,14 +502,14 @@ cdef class Simulator:
                 "other_writes": v.other_writes, "where": v.where.decode(),
                 "text": v.text.decode(errors="replace"),
             }
-        if sim.order_cycles:
-            cycles = [[] for _ in range(sim.order_cycles)]
+        if order_cycles:
+            cycles = [[] for _ in range(order_cycles)]
             for i in range(nr_order_steps):
                 cycles[order_steps[i].cycle].append({
                     "task": order_steps[i].task, "held": order_lock_of(&order_steps[i].held),
                     "wanted": order_lock_of(&order_steps[i].wanted),
                 })
-            found["order"] = {"sure": sim.order_sure, "cycles": cycles}
+            found["order"] = {"sure": order_sure, "cycles": cycles}
         return found
 
     def forget_lock_order(self):
@@ -509,9 +519,9 @@ cdef class Simulator:
         """One execution after this schedule; record 2 keeps its events. Returns outcome()."""
         cdef u32 n = <u32>len(schedule)
         cdef sim_choice *script = <sim_choice *>malloc((n + 1) * sizeof(sim_choice))
-        cdef bint every = sim.every_access
+        cdef bint every = sim_config.every_access
         cdef sim_totals_t totals
-        cdef u64 number = sim.execution
+        cdef u64 number = sim_run.execution
         cdef u32 i
         if script == NULL:
             raise MemoryError
@@ -520,25 +530,25 @@ cdef class Simulator:
             for i in range(n):
                 script[i].task, script[i].at, script[i].decision, script[i].to = schedule[i]
             self.bind_world()
-            sim.strategy = &strategy_replay
-            sim.script = script
-            sim.nr_script = n
-            sim.strict = strict
-            sim.unused = 0
-            sim.every_access = True
+            sim_schedule.strategy = &strategy_replay
+            sim_schedule.script = script
+            sim_schedule.nr_script = n
+            sim_config.strict = strict
+            sim_schedule.unused = 0
+            sim_config.every_access = True
             distinct_use(NULL)          # nothing is explored
-            sim.recording = record
+            sim_config.recording = record
             trace_reset()
             with nogil:
                 sim_explore(1, <u64>-1 >> 1, 0)
             return self.outcome()
         finally:
-            sim.every_access = every
+            sim_config.every_access = every
             memcpy(&sim_totals, &totals, sizeof(totals))    # it is none of the exploration's
-            sim.execution = number
-            sim.recording = 0
-            sim.script = NULL
-            sim.nr_script = 0
+            sim_run.execution = number
+            sim_config.recording = 0
+            sim_schedule.script = NULL
+            sim_schedule.nr_script = 0
             libc_free(script)
 
     def events(self):
@@ -565,15 +575,16 @@ cdef class Simulator:
     def pending(self):
         """Of each actor: (state: 1 waiting, 2 finished, 3 killed; what it is about to do: kind,
         object; its clock)."""
-        return [(sim.task[i].state, sim.task[i].next.kind, sim.task[i].next.offset,
-                 sim.task[i].accesses)
+        return [(sim_run.task[i].state, sim_run.task[i].next.kind, sim_run.task[i].next.offset,
+                 sim_run.task[i].accesses)
                 for i in range(self.nr)]
 
     def held(self):
         """Of each actor: (state, instruction, pc of its pending point, [(lock, pc)])."""
         return [
-            (sim.task[i].state, sim.task[i].program_at, sim.task[i].next.pc,
-             [(sim.task[i].held[k], sim.task[i].held_pc[k]) for k in range(sim.task[i].nr_held)])
+            (sim_run.task[i].state, sim_run.task[i].program_at, sim_run.task[i].next.pc,
+             [(sim_run.task[i].held[k], sim_run.task[i].held_pc[k])
+              for k in range(sim_run.task[i].nr_held)])
             for i in range(self.nr)
         ]
 

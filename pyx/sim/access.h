@@ -9,6 +9,9 @@
 #ifndef Z3F_ACCESS_H
 #define Z3F_ACCESS_H
 
+#include "types.h"
+#include "../vocabulary/point.h"
+
 /* What an access orders besides itself: C11's memory orders as bits. Sequential consistency is
  * what every execution has; the bit is kept for memory models that tell it from the rest. */
 enum access_order {

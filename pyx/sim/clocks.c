@@ -46,7 +46,7 @@ static void *grown(void *old, u64 bytes)
 void clocks_start(u64 arena_size)
 {
     clocks_stop();
-    clock_tasks = sim.nr_tasks + 2;
+    clock_tasks = run.nr_tasks + 2;
     clock_stride = (clock_tasks + 7) & ~7u;
     clocks = calloc((u64)clock_tasks * clock_stride, sizeof(u32));
     seen = calloc((u64)clock_tasks * clock_stride, sizeof(u32));
@@ -268,7 +268,7 @@ void clocks_acquire(u32 task, const struct access *a)
 static inline u32 handed_on(u32 task, const struct location *l)
 {
     u32 f = fence[task];
-    u32 o = sim.release_sequence == RELEASE_SEQUENCE_C11 ? *own_of(l, task) : 0;
+    u32 o = config.release_sequence == RELEASE_SEQUENCE_C11 ? *own_of(l, task) : 0;
 
     if (!f || !o)
         return f | o;

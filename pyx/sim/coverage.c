@@ -20,10 +20,10 @@ static u32 execution;
 
 void coverage_begin(void)
 {
-    if (!sim.coverage_on)
+    if (!config.coverage_on)
         return;
-    if (shadow != sim.arena_size || ++execution == 0) {
-        shadow = sim.arena_size;
+    if (shadow != memory.size || ++execution == 0) {
+        shadow = memory.size;
         execution = 1;
         free(writes);
         free(reads);
@@ -52,7 +52,7 @@ void coverage_access(const struct sim_task *t, const struct access *a)
 {
     u64 end = a->offset + a->size;
 
-    if (sim.alone || a->kind == POINT_BIRTH || a->kind == POINT_DEATH || a->kind == POINT_POISON
+    if (run.alone || a->kind == POINT_BIRTH || a->kind == POINT_DEATH || a->kind == POINT_POISON
             || access_is_hint(a))
         return;
     for (u64 at = a->offset; at < end; at = (at | 7) + 1) {

@@ -6,7 +6,7 @@
 
 static u32 word_at(u64 object)
 {
-    return *(u32 *)(sim.base + object);
+    return *(u32 *)(memory.base + object);
 }
 
 /* The task that t waits for, or -1. */
@@ -18,10 +18,10 @@ static int waits_for(const struct sim_task *t)
         return -1;
     owner = word_at(t->next.offset) & OWNER_MASK;
     if (owner)
-        return owner <= sim.nr_tasks + 2 ? (int)owner - 1 : -1;
-    for (u32 i = 0; i < sim.nr_tasks; i++)      /* a writer behind readers */
-        for (u32 k = 0; k < sim.task[i].nr_held; k++)
-            if (sim.task[i].held[k] == t->next.offset)
+        return owner <= run.nr_tasks + 2 ? (int)owner - 1 : -1;
+    for (u32 i = 0; i < run.nr_tasks; i++)      /* a writer behind readers */
+        for (u32 k = 0; k < run.task[i].nr_held; k++)
+            if (run.task[i].held[k] == t->next.offset)
                 return (int)i;
     return -1;
 }
@@ -33,16 +33,16 @@ void sim_nobody_can_go_on(void)
     int next, n = 0, steps;
     bool orphaned = false;
 
-    if (sim.deadlock_ok && !sim.alone)
+    if (config.deadlock_ok && !run.alone)
         sim_end(END_DONE);
-    if (sim.alone) {
+    if (run.alone) {
         snprintf(text, sizeof(text), "it waits at 0x%llx, and nobody else runs",
-                 (unsigned long long)sim.running->next.offset);
-        sim_fail(V_DEADLOCK, "deadlock", 0, 0, sim.running->next.offset, sim.running->next.pc,
+                 (unsigned long long)run.running->next.offset);
+        sim_fail(V_DEADLOCK, "deadlock", 0, 0, run.running->next.offset, run.running->next.pc,
                  text);
     }
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        struct sim_task *t = &sim.task[i];
+    for (u32 i = 0; i < run.nr_tasks; i++) {
+        struct sim_task *t = &run.task[i];
 
         if (t->state != TASK_WAITING || (t->daemon && t->next.kind == POINT_WORK))
             continue;
@@ -50,35 +50,35 @@ void sim_nobody_can_go_on(void)
             first = i;
         /* Prefer one that is on the cycle to one that waits for the cycle. */
         for (next = (int)i, steps = 0; next >= 0 && steps < 64; steps++) {
-            if (sim.task[next].state != TASK_WAITING)
+            if (run.task[next].state != TASK_WAITING)
                 break;
-            next = waits_for(&sim.task[next]);
+            next = waits_for(&run.task[next]);
             if (next == (int)i) {
                 first = i;
-                i = sim.nr_tasks;
+                i = run.nr_tasks;
                 break;
             }
         }
     }
     at = first;
     for (steps = 0; steps < 6 && n < (int)sizeof(text); steps++) {
-        next = waits_for(&sim.task[at]);
+        next = waits_for(&run.task[at]);
         if (next < 0) {
             n += snprintf(text + n, sizeof(text) - n,
                           "%stask %u waits at 0x%llx for what no task left can do",
                           steps ? "; " : "", at + 1,
-                          (unsigned long long)sim.task[at].next.offset);
+                          (unsigned long long)run.task[at].next.offset);
             break;
         }
         n += snprintf(text + n, sizeof(text) - n, "%stask %u waits for 0x%llx of task %d",
-                      steps ? "; " : "", at + 1, (unsigned long long)sim.task[at].next.offset,
+                      steps ? "; " : "", at + 1, (unsigned long long)run.task[at].next.offset,
                       next + 1);
-        if (sim.task[next].state == TASK_KILLED) {
+        if (run.task[next].state == TASK_KILLED) {
             orphaned = true;
             n += snprintf(text + n, sizeof(text) - n > 0 ? sizeof(text) - n : 0, ", which is dead");
             break;
         }
-        if (sim.task[next].state == TASK_FINISHED) {
+        if (run.task[next].state == TASK_FINISHED) {
             n += snprintf(text + n, sizeof(text) - n > 0 ? sizeof(text) - n : 0,
                           ", which has finished");
             break;
@@ -87,7 +87,7 @@ void sim_nobody_can_go_on(void)
         if (at == first)
             break;
     }
-    sim.running = &sim.task[first];
+    run.running = &run.task[first];
     sim_fail(orphaned ? V_ORPHANED_LOCK : V_DEADLOCK, orphaned ? "wait" : "deadlock", 0, 0,
-             sim.task[first].next.offset, sim.task[first].next.pc, text);
+             run.task[first].next.offset, run.task[first].next.pc, text);
 }

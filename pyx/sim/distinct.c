@@ -94,10 +94,10 @@ void distinct_add(void)
 {
     u64 print = 0;
 
-    if (!counted || sim.ending == END_PRUNED)
+    if (!counted || run.ending == END_PRUNED)
         return;
-    for (u32 i = 0; i < sim.nr_taken; i++) {
-        const struct sim_choice *c = &sim.taken[i];
+    for (u32 i = 0; i < schedule.nr_taken; i++) {
+        const struct sim_choice *c = &schedule.taken[i];
 
         print += sim_mix(c->at << 32 | (u64)c->task << 16 | (u64)c->decision << 8 | c->to);
     }

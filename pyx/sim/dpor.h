@@ -31,7 +31,7 @@ struct node {
     bool free_switch;           /* to go from here to another task is no preemption */
 };
 
-/* A search that is under way, of its owner (sim.search): any number may be, in turns. */
+/* A search that is under way, of its owner (schedule.search): any number may be, in turns. */
 struct search {
     struct node *nodes;
     u32 nr_nodes, max_nodes;
@@ -53,7 +53,7 @@ static inline bool is_lock(int kind)
         || (kind >= POINT_LOCK && kind <= POINT_FREE);
 }
 
-static inline bool bounded(void) { return sim.depth >= 0; }
+static inline bool bounded(void) { return config.depth >= 0; }
 
 /* dpor_races.c */
 void dpor_pending(struct event *e, const struct sim_task *t);

@@ -20,7 +20,7 @@ void dpor_pending(struct event *e, const struct sim_task *t)
 {
     e->task = (u8)t->index;
     e->access = t->next;
-    e->before = is_lock(t->next.kind) ? *(u32 *)(sim.base + t->next.offset) : 0;
+    e->before = is_lock(t->next.kind) ? *(u32 *)(memory.base + t->next.offset) : 0;
     if (t->next.kind == POINT_TRYLOCK && e->before & OWNER_MASK)
         e->access.writes = false;
     e->barrier = t->next.kind == POINT_WORK && t->woken;
@@ -246,9 +246,9 @@ static void something_instead_of_last(void)
 
 static bool stopped_by_verdict(void)
 {
-    return sim.ending == END_VERDICT && sim.verdict.task < sim.nr_tasks
-        && strcmp(sim.verdict.where, "deadlock") && strcmp(sim.verdict.where, "wait")
-        && strcmp(sim.verdict.where, "linearizability");
+    return run.ending == END_VERDICT && verdict.task < run.nr_tasks
+        && strcmp(verdict.where, "deadlock") && strcmp(verdict.where, "wait")
+        && strcmp(verdict.where, "linearizability");
 }
 
 static void analysed(u32 event)
@@ -278,7 +278,7 @@ void dpor_analyse(void)
 {
     bool stopped = search->nr_events && stopped_by_verdict();
 
-    nr = sim.nr_tasks;
+    nr = run.nr_tasks;
     last_barrier = -1;
     memset(last_of, -1, sizeof(last_of));
     dpor_room_for_event();
@@ -292,7 +292,7 @@ void dpor_analyse(void)
     if (stopped)
         something_instead_of_last();
     for (u32 task = 0; task < nr; task++) {
-        const struct sim_task *t = &sim.task[task];
+        const struct sim_task *t = &run.task[task];
         struct event *e = &search->events[search->nr_events];
 
         if (!waits_for_ever(t, stopped))

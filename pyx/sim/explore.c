@@ -3,6 +3,7 @@
 #include "sim.h"
 #include "distinct.h"
 #include "lock_order.h"
+#include "races.h"
 #include "remote.h"
 
 #include <stdio.h>
@@ -19,7 +20,7 @@ static u64 arena_print(void)
     u64 print = 0;
 
     for (u64 at = 0; at < sim_shared(); at += 8)
-        print = sim_mix(print ^ *(const u64 *)(sim.base + at));
+        print = sim_mix(print ^ *(const u64 *)(memory.base + at));
     return print;
 }
 
@@ -38,8 +39,8 @@ static bool image_is_back(u64 n)
 void sim_image(u32 bytes)
 {
     context_bytes = bytes;
-    for (u32 i = 0; i < sim.nr_tasks + 2; i++)
-        memcpy(sim.task[i].saved, sim.task[i].context, bytes);
+    for (u32 i = 0; i < run.nr_tasks + 2; i++)
+        memcpy(run.task[i].saved, run.task[i].context, bytes);
     undo_mark();
     regions_sync();
 }
@@ -48,8 +49,8 @@ static void reset(void)
 {
     undo_reset();
     regions_reset();
-    for (u32 i = 0; i < sim.nr_tasks + 2; i++)
-        memcpy(sim.task[i].context, sim.task[i].saved, context_bytes);
+    for (u32 i = 0; i < run.nr_tasks + 2; i++)
+        memcpy(run.task[i].context, run.task[i].saved, context_bytes);
 }
 
 u64 sim_now(void)
@@ -62,7 +63,7 @@ u64 sim_now(void)
 
 static u32 word_at(u64 offset)
 {
-    return *(const u32 *)(sim.base + offset);
+    return *(const u32 *)(memory.base + offset);
 }
 
 /* Whether a lock that the dead task had taken is taken still, as its word says: a reader is not
@@ -80,20 +81,20 @@ static bool locks_are_left(void)
 {
     char text[160];
 
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        struct sim_task *t = &sim.task[i];
+    for (u32 i = 0; i < run.nr_tasks; i++) {
+        struct sim_task *t = &run.task[i];
         bool died = t->state == TASK_KILLED;
 
         for (u32 k = 0; k < t->nr_held; k++) {
             if (t->state != TASK_FINISHED && !(died && still_held(t, k)))
                 continue;
-            sim.running = t;
+            run.running = t;
             snprintf(text, sizeof(text), died ? "task %u died with the lock 0x%x held, and nobody "
                      "has set it free" : "task %u ends with the lock 0x%x held", i + 1,
                      t->held[k]);
             sim_report(died ? V_ORPHANED_LOCK : V_LOCK_MISUSE, "end", 0, 0, t->held[k], text);
-            sim.verdict.pc = t->held_pc[k];
-            sim.ending = END_VERDICT;
+            verdict.pc = t->held_pc[k];
+            run.ending = END_VERDICT;
             return true;
         }
     }
@@ -105,8 +106,8 @@ static void judge(void)
 {
     char text[160];
 
-    for (u32 i = 0; i < sim.nr_tasks; i++)
-        if (sim.deadlock_ok && sim.task[i].state == TASK_WAITING && !sim.task[i].daemon)
+    for (u32 i = 0; i < run.nr_tasks; i++)
+        if (config.deadlock_ok && run.task[i].state == TASK_WAITING && !run.task[i].daemon)
             return;                     /* it waits for ever in the middle of something */
     if (locks_are_left())
         return;
@@ -115,24 +116,24 @@ static void judge(void)
         break;
     case LINEAR_NOT:
         sim_report(V_CORRUPTION, "linearizability", 0, 0, 0, text);
-        sim.ending = END_VERDICT;
+        run.ending = END_VERDICT;
         return;
     case LINEAR_UNKNOWN:
-        sim.ending = END_STEPS;         /* a limit, and no pass */
+        run.ending = END_STEPS;         /* a limit, and no pass */
         return;
     }
-    if (sim.finish_is_audit && !undo_touches(sim.audited_from)) {
-        sim.ending = END_DONE;          /* only scratch words were written to */
+    if (config.finish_is_audit && !undo_touches(memory.audited_from)) {
+        run.ending = END_DONE;          /* only scratch words were written to */
         return;
     }
-    sim.ending = END_NONE;
-    sim_run_alone(sim.nr_tasks + 1);
-    if (sim.ending == END_NONE && !undo_touches(sim.audited_from)) {
-        sim.ending = END_DONE;          /* only scratch words were written to */
-    } else if (sim.ending == END_NONE) {
+    run.ending = END_NONE;
+    sim_run_alone(run.nr_tasks + 1);
+    if (run.ending == END_NONE && !undo_touches(memory.audited_from)) {
+        run.ending = END_DONE;          /* only scratch words were written to */
+    } else if (run.ending == END_NONE) {
         sim_look_away();
-        sim.running = NULL;
-        sim.ending = sim.host.audit() ? END_VERDICT : END_DONE;
+        run.running = NULL;
+        run.ending = run.host.audit() ? END_VERDICT : END_DONE;
         sim_look_again();
     }
 }
@@ -141,24 +142,24 @@ static void one_execution(void)
 {
     u32 steps;
 
-    sim.death_rarity = 2;               /* deaths early and late, in short programs and long ones */
-    if (unlikely(sim.death_budget) && sim.strategy != &strategy_replay)
-        sim.death_rarity = (u8)(2 + sim_random_below(9));
+    run.death_rarity = 2;               /* deaths early and late, in short programs and long ones */
+    if (unlikely(config.death_budget) && schedule.strategy != &strategy_replay)
+        run.death_rarity = (u8)(2 + sim_random_below(9));
     sim_execute();
-    steps = sim.steps;
-    if (sim.ending == END_DONE)
+    steps = run.steps;
+    if (run.ending == END_DONE)
         judge();
-    sim.steps = steps;
-    if (unlikely(sim.ending == END_AGAIN))
+    run.steps = steps;
+    if (unlikely(run.ending == END_AGAIN))
         return;
     sim_totals.executions++;
     sim_totals.steps += steps;
-    sim_totals.choices += sim.choices;
-    sim_totals.switches += sim.switches;
-    for (u32 i = 0; i < sim.nr_tasks; i++)
-        sim_totals.deaths += sim.task[i].state == TASK_KILLED;
-    sim_totals.limited += sim.ending == END_STEPS;
-    sim_totals.pruned += sim.ending == END_PRUNED;
+    sim_totals.choices += run.choices;
+    sim_totals.switches += run.switches;
+    for (u32 i = 0; i < run.nr_tasks; i++)
+        sim_totals.deaths += run.task[i].state == TASK_KILLED;
+    sim_totals.limited += run.ending == END_STEPS;
+    sim_totals.pruned += run.ending == END_PRUNED;
     distinct_add();
 }
 
@@ -171,55 +172,55 @@ int sim_explore(u64 executions, u64 nanoseconds, u64 left)
 
     if (sim_enter())
         return STOP_LOST;
-    sim.deadline = left ? sim_now() + left : 0;
-    sim.ran_long = false;
+    run.deadline = left ? sim_now() + left : 0;
+    run.ran_long = false;
     for (u64 n = 0; n < executions; n++) {
         if (unlikely(sim_stop_asked())
-                || (((n & 63) == 63 || sim.ran_long) && sim_now() > deadline)) {
+                || (((n & 63) == 63 || run.ran_long) && sim_now() > deadline)) {
             why = STOP_TIME;
             break;
         }
         reset();
         ASSERT(image_is_back(n));
-        if (unlikely(sim.proxies) && !remote_complete()) {
+        if (unlikely(run.proxies) && !remote_complete()) {
             why = STOP_PROCESS;
             break;
         }
-        sim.rng = sim_random_next(sim_mix(sim.seed ^ sim_mix(sim.execution + 1)) | 1);
-        sim.unnumbered = sim.ran_long = false;
-        sim.hash = 0;
+        run.rng = sim_random_next(sim_mix(config.seed ^ sim_mix(run.execution + 1)) | 1);
+        run.unnumbered = run.ran_long = false;
+        run.hash = 0;
         trace_reset();
         races_begin();
         coverage_begin();
         lock_order_begin();
         linear_begin();
-        if (!sim.strategy->begin()) {
+        if (!schedule.strategy->begin()) {
             why = STOP_EXHAUSTED;
             break;
         }
         one_execution();
         livelock_over();
-        if (sim.strategy->end)
-            sim.strategy->end();
-        if (unlikely(sim.ending == END_AGAIN)) {
+        if (schedule.strategy->end)
+            schedule.strategy->end();
+        if (unlikely(run.ending == END_AGAIN)) {
             n--;
             continue;
         }
-        sim.execution += !sim.unnumbered;
-        if (sim.ending == END_VERDICT || sim.order_cycles) {
+        run.execution += !run.unnumbered;
+        if (run.ending == END_VERDICT || order_cycles) {
             why = STOP_FOUND;
             break;
         }
-        if (sim.ending == END_REPLAY_LOST) {
+        if (run.ending == END_REPLAY_LOST) {
             why = STOP_LOST;
             break;
         }
-        if (sim.ending == END_PROCESS) {
+        if (run.ending == END_PROCESS) {
             why = STOP_PROCESS;
             break;
         }
     }
-    sim.deadline = 0;
+    run.deadline = 0;
     sim_leave();
     return why;
 }

@@ -1,6 +1,6 @@
 /* Coroutines with C stacks: mapped once, guarded, used again by every execution.
  *
- * A switch (sim.h) saves what the compiler says is in use, and jumps. A task that is given up is
+ * A switch (fiber.h) saves what the compiler says is in use, and jumps. A task that is given up is
  * dropped; nothing on its stack owns anything. */
 #include "sim.h"
 
@@ -48,7 +48,7 @@ void fiber_switch(void **save, void *to)
     ucontext_t *from = &main_context;
 
     for (u32 i = 0; i < nr_stacks; i++)
-        if (save == &sim.task[i].sp)
+        if (save == &run.task[i].sp)
             from = &contexts[i];
     *save = from;
     swapcontext(from, (ucontext_t *)to);

@@ -3,35 +3,36 @@
  * the locks that it holds. Outside an execution nothing happens. */
 #include "sim.h"
 #include "remote.h"
+#include "watch.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define HERE ((u64)__builtin_return_address(0) - sim.module)
+#define HERE ((u64)__builtin_return_address(0) - memory.module)
 
 /* A checker looks at the arena: its accesses are nobody's. */
 static u64 window_kept, checked_kept;
 
 void sim_look_away(void)
 {
-    window_kept = sim.window;
-    checked_kept = sim.checked;
-    sim.window = 0;
-    sim.checked = 0;
+    window_kept = memory.window;
+    checked_kept = memory.checked;
+    memory.window = 0;
+    memory.checked = 0;
 }
 
 void sim_look_again(void)
 {
-    sim.window = window_kept;
-    sim.checked = checked_kept;
+    memory.window = window_kept;
+    memory.checked = checked_kept;
 }
 
 /* It is about to be written to while nobody looks: the next execution needs it as it was. */
 void sim_remember(u64 *word)
 {
-    if (!sim.window && !window_kept)
+    if (!memory.window && !window_kept)
         return;
-    if (unlikely(sim.remote))
+    if (unlikely(run.remote))
         remote_ask(&(struct remote_call){ .what = CALL_REMEMBER, .object = offset_of(word) });
     else
         undo_word(offset_of(word), 8);
@@ -39,30 +40,30 @@ void sim_remember(u64 *word)
 
 void sim_payload_begin(u64 low, u64 high)
 {
-    if (!sim.window) {
+    if (!memory.window) {
         watch_payload(low, high);
         return;
     }
-    sim.running->payload = 1;
-    sim.running->low = low;
-    sim.running->high = high;
+    run.running->payload = 1;
+    run.running->low = low;
+    run.running->high = high;
 }
 
 /* The interpreter has jumped back so many times in this program, and may go on for ever. */
 void sim_turns(u64 turns)
 {
-    if (unlikely(sim.remote) && sim.window)
+    if (unlikely(run.remote) && memory.window)
         remote_ask(&(struct remote_call){ .what = CALL_TURNS, .value = turns });
-    else if (sim.window)
+    else if (memory.window)
         sim_ran_long(turns);
 }
 
 /* As the kernel's data_race(): the next access is meant to race, for a reason that is listed. */
 void sim_data_race(int reason)
 {
-    if (sim.window) {
-        sim.running->known_race = (u8)reason;
-        sim.running->special |= SPECIAL_RACE;
+    if (memory.window) {
+        run.running->known_race = (u8)reason;
+        run.running->special |= SPECIAL_RACE;
     } else {
         watch_known_race(reason);
     }
@@ -70,25 +71,25 @@ void sim_data_race(int reason)
 
 void sim_payload_end(void)
 {
-    if (sim.window)
-        sim.running->payload = 0;
+    if (memory.window)
+        run.running->payload = 0;
     else
         watch_payload(0, 0);
 }
 
 u32 sim_history_invoke(u32 object, bool write, u64 value)
 {
-    if (unlikely(sim.remote) && sim.window)
+    if (unlikely(run.remote) && memory.window)
         return (u32)remote_ask(&(struct remote_call){ .what = CALL_INVOKE, .number = object,
                                                       .write = write, .value = value });
-    return sim.window ? linear_invoke(sim.running->index, object, write, value) : ~0u;
+    return memory.window ? linear_invoke(run.running->index, object, write, value) : ~0u;
 }
 
 void sim_leave_operation(void)
 {
-    if (sim.remote == REMOTE_GATED)
+    if (run.remote == REMOTE_GATED)
         remote_ask(&(struct remote_call){ .what = CALL_LEAVES });
-    if (sim.running && sim_in_fiber())
+    if (run.running && sim_in_fiber())
         sim_end(END_VERDICT);
 }
 
@@ -98,17 +99,17 @@ bool sim_holds(u32 *lock)
 {
     u32 offset = (u32)offset_of(lock);
 
-    if (unlikely(sim.remote))
+    if (unlikely(run.remote))
         return remote_ask(&(struct remote_call){ .what = CALL_HOLDS, .object = offset });
-    for (u32 i = 0; i < sim.running->nr_held; i++)
-        if (sim.running->held[i] == offset)
+    for (u32 i = 0; i < run.running->nr_held; i++)
+        if (run.running->held[i] == offset)
             return true;
     return false;
 }
 
 void sim_might_sleep(const char *where, u32 preempt_count)
 {
-    if (unlikely(sim.remote))
+    if (unlikely(run.remote))
         remote_sleeps(where, preempt_count, HERE);
     else
         sim_might_sleep_at(where, preempt_count, HERE);
@@ -116,7 +117,7 @@ void sim_might_sleep(const char *where, u32 preempt_count)
 
 void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc)
 {
-    const struct sim_task *t = sim.running;
+    const struct sim_task *t = run.running;
     char text[160];
 
     if (preempt_count)
@@ -132,7 +133,7 @@ void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc)
 
 void sim_no_locks_in(u64 start, u64 size)
 {
-    if (unlikely(sim.remote))
+    if (unlikely(run.remote))
         remote_ask(&(struct remote_call){ .what = CALL_NO_LOCKS_IN, .object = start,
                                           .size = size, .pc = HERE });
     else
@@ -141,7 +142,7 @@ void sim_no_locks_in(u64 start, u64 size)
 
 void sim_no_locks_in_at(u64 start, u64 size, u64 pc)
 {
-    const struct sim_task *t = sim.running;
+    const struct sim_task *t = run.running;
 
     for (u32 i = 0; i < t->nr_held; i++)
         if (t->held[i] >= start && t->held[i] < start + size)
@@ -151,16 +152,16 @@ void sim_no_locks_in_at(u64 start, u64 size, u64 pc)
 
 void sim_op_enter(void)
 {
-    if (unlikely(sim.remote) && sim.window)
+    if (unlikely(run.remote) && memory.window)
         remote_ask(&(struct remote_call){ .what = CALL_ENTERS });
-    else if (sim.window)
-        sim.running->held_before = sim.running->nr_held;
+    else if (memory.window)
+        run.running->held_before = run.running->nr_held;
 }
 
 /* Locks that the program itself took before stay held; those of the operation must be gone. */
 void sim_op_left(void)
 {
-    if (unlikely(sim.remote))
+    if (unlikely(run.remote))
         remote_ask(&(struct remote_call){ .what = CALL_LEFT, .pc = HERE });
     else
         sim_op_left_at(HERE);
@@ -168,7 +169,7 @@ void sim_op_left(void)
 
 void sim_op_left_at(u64 pc)
 {
-    const struct sim_task *t = sim.running;
+    const struct sim_task *t = run.running;
     char text[120];
 
     if (likely(t->nr_held <= t->held_before))

@@ -1,4 +1,4 @@
-# The gate of the sim world: every operation that orders tasks goes to the scheduler (sim.h).
+# The gate of the sim world: every operation that orders tasks goes to the scheduler (gate.h).
 #
 # The same vocabulary as sync/gate.pxi. Outside an execution (no window) the subject runs as in
 # the live world: one task at a time, or as one of several real processes (watch.c). Where in the subject an operation is, is the address that
@@ -8,12 +8,12 @@ cdef extern from "sim/remote.h":
     """
     static inline int z3f_simulated(void) {
         uint64_t window;
-        Z3F_READ(window, sim.window);
+        Z3F_READ(window, memory.window);
         return window != 0;
     }
     #define z3f_in_sim() __builtin_expect(z3f_simulated(), 1)
-    #define z3f_stays() (sim.remote == REMOTE_REAL)
-    #define z3f_here() ((uint64_t)__builtin_return_address(0) - sim.module)
+    #define z3f_stays() (run.remote == REMOTE_REAL)
+    #define z3f_here() ((uint64_t)__builtin_return_address(0) - memory.module)
     /* The interpreter tells where it is, at each instruction. Further than ever is progress. */
     static inline void z3f_progress(uint32_t at) {
         struct sim_task *t;
@@ -21,14 +21,14 @@ cdef extern from "sim/remote.h":
         uint8_t keeping;
         if (!z3f_in_sim())
             return;
-        Z3F_READ(t, sim.running);
+        Z3F_READ(t, run.running);
         Z3F_READ(furthest, t->furthest);
-        Z3F_READ(keeping, sim.recording);
+        Z3F_READ(keeping, config.recording);
         Z3F_WRITE(t->program_at, at);
         if (at > furthest) {
-            Z3F_READ(steps, sim.steps);
+            Z3F_READ(steps, run.steps);
             Z3F_WRITE(t->furthest, at);
-            Z3F_WRITE(sim.progress_step, steps);
+            Z3F_WRITE(run.progress_step, steps);
         }
         if (__builtin_expect(keeping > 1, 0))
             trace_event(EVENT_OP_BEGIN, 0, 0, 0);

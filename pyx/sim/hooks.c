@@ -8,20 +8,21 @@
 #include "observe.h"
 #include "outside.h"
 #include "remote.h"
+#include "watch.h"
 
 #include <string.h>
 
-#define HERE ((u64)__builtin_return_address(0) - sim.module)
+#define HERE ((u64)__builtin_return_address(0) - memory.module)
 #define HOOK __attribute__((visibility("hidden")))
 
 static inline u64 in_window(const volatile void *p)
 {
-    return (u64)((const volatile char *)p - sim.base);
+    return (u64)((const volatile char *)p - memory.base);
 }
 
 static inline bool is_point(const struct access *a)
 {
-    return a->kind >= POINT_RMW || unlikely(sim.every_access)
+    return a->kind >= POINT_RMW || unlikely(config.every_access)
         || (unlikely(promoted_filter[(a->pc ^ a->pc >> 13) & 8191]) && promoted(a->pc));
 }
 
@@ -41,9 +42,9 @@ static inline __attribute__((always_inline)) bool access_memory(struct access a,
                                                                 const u64 *expected,
                                                                 int failure_order)
 {
-    struct sim_task *t = sim.running;
+    struct sim_task *t = run.running;
 
-    if (unlikely(sim.remote))
+    if (unlikely(run.remote))
         return remote_access(COPY_OF(&a), expected, failure_order);
     if (unlikely((++t->accesses & 0xfffff) == 0))
         sim_ran_long(0);
@@ -51,7 +52,7 @@ static inline __attribute__((always_inline)) bool access_memory(struct access a,
         special(t, COPY_OF(&a));
     if (is_point(&a))
         sim_point(t, &a);
-    if (expected && memcmp(sim.base + a.offset, expected, a.size)) {
+    if (expected && memcmp(memory.base + a.offset, expected, a.size)) {
         a.writes = false;
         a.order = (u8)failure_order;
     }
@@ -77,17 +78,17 @@ static void plain_access(u64 offset, u32 size, bool write, u64 pc)
     HOOK void __tsan_read##size(void *p)                                                \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
-        if (offset < sim.window)                                                        \
+        if (offset < memory.window)                                                        \
             plain_access(offset, size, false, HERE);                                    \
-        else if (unlikely(offset < sim.checked))                                        \
+        else if (unlikely(offset < memory.checked))                                        \
             watch_access(offset, size, false, false, HERE);                             \
     }                                                                                   \
     HOOK void __tsan_write##size(void *p)                                               \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
-        if (offset < sim.window)                                                        \
+        if (offset < memory.window)                                                        \
             plain_access(offset, size, true, HERE);                                     \
-        else if (unlikely(offset < sim.checked))                                        \
+        else if (unlikely(offset < memory.checked))                                        \
             watch_access(offset, size, true, false, HERE);                              \
         else                                                                            \
             ASSERT_NOT_OURS(p, HERE);                                                   \
@@ -104,9 +105,9 @@ PLAIN(16)
     HOOK void name(void *p)                                                             \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
-        if (offset < sim.window)                                                        \
+        if (offset < memory.window)                                                        \
             plain_access(offset, size, write, HERE);                                    \
-        else if (unlikely(offset < sim.checked))                                        \
+        else if (unlikely(offset < memory.checked))                                        \
             watch_access(offset, size, write, false, HERE);                             \
     }
 
@@ -125,17 +126,17 @@ HOOK void __tsan_write_range(void *p, unsigned long size);
 HOOK void __tsan_read_range(void *p, unsigned long size)
 {
     u64 offset = in_window(p);
-    if (offset < sim.window && size)
+    if (offset < memory.window && size)
         plain_access(offset, (u32)size, false, HERE);
-    else if (unlikely(offset < sim.checked) && size)
+    else if (unlikely(offset < memory.checked) && size)
         watch_access(offset, size, false, false, HERE);
 }
 HOOK void __tsan_write_range(void *p, unsigned long size)
 {
     u64 offset = in_window(p);
-    if (offset < sim.window && size)
+    if (offset < memory.window && size)
         plain_access(offset, (u32)size, true, HERE);
-    else if (unlikely(offset < sim.checked) && size)
+    else if (unlikely(offset < memory.checked) && size)
         watch_access(offset, size, true, false, HERE);
     else
         ASSERT_NOT_OURS(p, HERE);
@@ -144,17 +145,17 @@ HOOK void __tsan_write_range(void *p, unsigned long size)
 void sim_reads(const void *p, u64 size)
 {
     u64 offset = in_window(p);
-    if (offset < sim.window && size)
+    if (offset < memory.window && size)
         plain_access(offset, (u32)size, false, HERE);
-    else if (unlikely(offset < sim.checked) && size)
+    else if (unlikely(offset < memory.checked) && size)
         watch_access(offset, size, false, false, HERE);
 }
 void sim_writes(const void *p, u64 size)
 {
     u64 offset = in_window(p);
-    if (offset < sim.window && size)
+    if (offset < memory.window && size)
         plain_access(offset, (u32)size, true, HERE);
-    else if (unlikely(offset < sim.checked) && size)
+    else if (unlikely(offset < memory.checked) && size)
         watch_access(offset, size, true, false, HERE);
     else
         ASSERT_NOT_OURS(p, HERE);
@@ -166,7 +167,7 @@ void sim_peek(const u64 *word, bool writes)
 {
     u64 offset = in_window(word);
 
-    if (offset < sim.window)
+    if (offset < memory.window)
         access_memory((struct access){ .kind = POINT_PEEK, .atomic = true, .reads = true,
                                        .writes = writes, .size = 8, .offset = offset,
                                        .pc = HERE }, NULL, 0);
@@ -177,10 +178,10 @@ void sim_poison(void *p, int byte, u64 size)
 {
     u64 offset = in_window(p);
 
-    if (offset < sim.window)
+    if (offset < memory.window)
         access_memory((struct access){ .kind = POINT_POISON, .writes = true, .size = (u32)size,
                                        .offset = offset, .pc = HERE }, NULL, 0);
-    else if (unlikely(offset < sim.checked))
+    else if (unlikely(offset < memory.checked))
         watch_access(offset, size, true, false, HERE);
     memset(p, byte, size);
 }
@@ -191,12 +192,12 @@ static inline __attribute__((always_inline)) void life_changes(int kind, u64 off
 {
     const struct region *r;
 
-    if (!sim.window) {
+    if (!memory.window) {
         watch_lives(offset, kind == POINT_BIRTH);
         return;
     }
-    for (u32 i = 0; i < sim.nr_regions; i++) {
-        r = &sim.region[i];
+    for (u32 i = 0; i < memory.nr_regions; i++) {
+        r = &memory.region[i];
         if (offset >= r->start && offset < r->end)
             access_memory((struct access){ .kind = (u8)kind, .writes = true, .size = r->guarded,
                                            .offset = offset, .pc = pc }, NULL, 0);
@@ -262,8 +263,8 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         u##bits old;                                                                    \
-        if (unlikely(offset >= sim.window)) {                                           \
-            if (unlikely(offset < sim.checked))                                         \
+        if (unlikely(offset >= memory.window)) {                                           \
+            if (unlikely(offset < memory.checked))                                         \
                 watch_access(offset, bits / 8, true, true, HERE);                       \
             return __atomic_##name##how(p, v, __ATOMIC_SEQ_CST);                        \
         }                                                                               \
@@ -281,8 +282,8 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         u64 wanted = *expected;                                                         \
-        if (unlikely(offset >= sim.window)) {                                           \
-            if (unlikely(offset < sim.checked))                                         \
+        if (unlikely(offset >= memory.window)) {                                           \
+            if (unlikely(offset < memory.checked))                                         \
                 watch_access(offset, bits / 8, *p == (u##bits)wanted, true, HERE);      \
             return __atomic_compare_exchange_n(p, expected, v, 0, __ATOMIC_SEQ_CST,     \
                                                __ATOMIC_SEQ_CST);                       \
@@ -302,20 +303,20 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     HOOK u##bits __tsan_atomic##bits##_load(const volatile u##bits *p, int order)         \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
-        if (offset < sim.window)                                                        \
+        if (offset < memory.window)                                                        \
             atomic_access(offset, bits / 8, POINT_LOAD, load_order(order), HERE, 0, 0); \
-        else if (unlikely(offset < sim.checked))                                        \
+        else if (unlikely(offset < memory.checked))                                        \
             watch_access(offset, bits / 8, false, true, HERE);                          \
         return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                    \
     }                                                                                   \
     HOOK void __tsan_atomic##bits##_store(volatile u##bits *p, u##bits v, int order)      \
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
-        if (offset < sim.window)                                                        \
+        if (offset < memory.window)                                                        \
             atomic_access(offset, bits / 8, POINT_STORE, store_order(order), HERE, 0, 0); \
-        else if (unlikely(offset < sim.checked))                                        \
+        else if (unlikely(offset < memory.checked))                                        \
             watch_access(offset, bits / 8, true, true, HERE);                           \
-        if (unlikely(order == __ATOMIC_SEQ_CST) && !sim.window)     /* others run too */ \
+        if (unlikely(order == __ATOMIC_SEQ_CST) && !memory.window)  /* others run too */ \
             __atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                   \
         else                                                                            \
             __atomic_store_n(p, v, __ATOMIC_RELEASE);                                   \
@@ -340,7 +341,7 @@ HOOK void __tsan_atomic_signal_fence(int order);
  * clocks. */
 HOOK void __tsan_atomic_thread_fence(int order)
 {
-    if (sim.window)
+    if (memory.window)
         access_memory((struct access){ .kind = POINT_FENCE, .order = (u8)rmw_order(order),
                                        .pc = HERE }, NULL, 0);
     else

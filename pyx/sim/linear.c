@@ -129,7 +129,7 @@ void linear_respond(u32 operation, u64 value)
 {
     if (operation == NONE)
         return;
-    if (unlikely(sim.remote)) {
+    if (unlikely(run.remote)) {
         remote_ask(&(struct remote_call){ .what = CALL_RESPOND, .number = operation,
                                           .value = value });
         return;

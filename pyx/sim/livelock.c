@@ -32,7 +32,7 @@ static u32 choose(const u8 *enabled, u32 n, int running)
 {
     (void)running;
     for (u32 i = 0; i < n; i++)
-        if (enabled[i] > sim.running->index)
+        if (enabled[i] > run.running->index)
             return i;
     return 0;
 }
@@ -81,18 +81,18 @@ static void state_now(u64 *state, const char *running_stack)
 
     state[0] = state[1] = 0;
     for (u32 i = 0; i < nr_locks; i++) {
-        u32 *word = (u32 *)(sim.base + lock_at[i]);
+        u32 *word = (u32 *)(memory.base + lock_at[i]);
 
         kept[i] = *word;
         *word &= OWNER_MASK;
     }
-    fold(state, sim.base, sim.window);
+    fold(state, memory.base, memory.window);
     for (u32 i = 0; i < nr_locks; i++)
-        *(u32 *)(sim.base + lock_at[i]) = kept[i];
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        const struct sim_task *t = &sim.task[i];
-        const char *from = t == sim.running ? running_stack : t->sp;
-        u64 short_of_it[3] = { t->state, t->program_at, sim.ready[i] };
+        *(u32 *)(memory.base + lock_at[i]) = kept[i];
+    for (u32 i = 0; i < run.nr_tasks; i++) {
+        const struct sim_task *t = &run.task[i];
+        const char *from = t == run.running ? running_stack : t->sp;
+        u64 short_of_it[3] = { t->state, t->program_at, schedule.ready[i] };
 
         fold(state, short_of_it, sizeof(short_of_it));
         if (t->state == TASK_WAITING) {
@@ -107,15 +107,15 @@ static void look_at_state(const char *stack)
 {
     u64 state[2];
 
-    if (period || compared == COMPARED || sim.running->index != first_task
-            || sim.steps < fair_from + LEARNED)
+    if (period || compared == COMPARED || run.running->index != first_task
+            || run.steps < fair_from + LEARNED)
         return;
     state_now(state, stack);
     if (compared++ == 0) {
         memcpy(first_state, state, sizeof(state));
-        first_step = sim.steps;
+        first_step = run.steps;
     } else if (!memcmp(first_state, state, sizeof(state))) {
-        period = sim.steps - first_step;
+        period = run.steps - first_step;
     }
 }
 
@@ -123,13 +123,13 @@ static void look_at_state(const char *stack)
 
 static void take_turns(void)
 {
-    put_off = sim.strategy;
-    sim.strategy = &taking_turns;
-    sim.unusual = true;
-    sim.take_turns = true;
-    fair_from = sim.steps;
-    taken_before = sim.nr_taken;
-    first_task = sim.running->index;
+    put_off = schedule.strategy;
+    schedule.strategy = &taking_turns;
+    run.unusual = true;
+    run.take_turns = true;
+    fair_from = run.steps;
+    taken_before = schedule.nr_taken;
+    first_task = run.running->index;
     compared = period = nr_locks = 0;
 }
 
@@ -137,41 +137,41 @@ static void take_turns(void)
 void livelock_over(void)
 {
     if (put_off)
-        sim.strategy = put_off;
+        schedule.strategy = put_off;
     put_off = NULL;
-    sim.take_turns = false;
+    run.take_turns = false;
 }
 
 /* Tasks take turns, and this one is at a point. */
 void livelock_step(void)
 {
-    if (sim.progress_step > fair_from) {
-        sim.nr_taken = taken_before;
+    if (run.progress_step > fair_from) {
+        schedule.nr_taken = taken_before;
         sim_end(END_STEPS);
     }
-    learn_lock(&sim.running->next);
+    learn_lock(&run.running->next);
     look_at_state(__builtin_frame_address(0));
 }
 
 /* More steps than the limit: called at each from there on. */
 void sim_too_many_steps(void)
 {
-    u32 long_enough = sim.max_steps / 2 > LIVELOCK_STEPS ? sim.max_steps / 2 : LIVELOCK_STEPS;
+    u32 long_enough = config.max_steps / 2 > LIVELOCK_STEPS ? config.max_steps / 2 : LIVELOCK_STEPS;
     char text[180];
 
     if (!put_off) {
-        if (sim.alone || sim.steps - sim.progress_step < long_enough)
+        if (run.alone || run.steps - run.progress_step < long_enough)
             sim_end(END_STEPS);         /* an operation may be long: that is no verdict */
         take_turns();
         return;
     }
-    if (sim.steps < fair_from + FAIR_STEPS)
+    if (run.steps < fair_from + FAIR_STEPS)
         return;
-    sim.nr_taken = taken_before;        /* the turns follow from the limit */
+    schedule.nr_taken = taken_before;   /* the turns follow from the limit */
     snprintf(text, sizeof(text), period
              ? "no task got further in %u steps, nor in %u more in which all took turns; the same "
              "state comes again every %u steps"
              : "no task got further in %u steps, nor in %u more in which all took turns",
-             fair_from - sim.progress_step, FAIR_STEPS, period);
-    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, sim.running->next.pc, text);
+             fair_from - run.progress_step, FAIR_STEPS, period);
+    sim_fail(V_LIVELOCK, "livelock", 0, 0, 0, run.running->next.pc, text);
 }

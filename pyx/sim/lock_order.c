@@ -44,6 +44,9 @@ struct requests {
 
 struct order_step *order_steps;
 u32 nr_order_steps;
+u32 order_cycles;
+bool order_sure, order_on;
+u64 order_given_up;
 
 static struct requests ever, now = { .clocked = true };
 static u64 *known;                      /* keys of `ever`: open addressing, 0 is none */
@@ -319,10 +322,10 @@ static u32 find_cycle(const struct requests *r, u32 request)
         return 0;
     path[0] = request;
     looked_at = 0;
-    for (u32 length = 2; length <= sim.nr_tasks && looked_at <= LOOKED_AT; length++)
+    for (u32 length = 2; length <= run.nr_tasks && looked_at <= LOOKED_AT; length++)
         if (extend(r, 1, length))
             return length;
-    sim.order_given_up += looked_at > LOOKED_AT;
+    order_given_up += looked_at > LOOKED_AT;
     return 0;
 }
 
@@ -331,11 +334,11 @@ static void tell(const struct requests *r, u32 n)
     for (u32 i = 0; i < n; i++) {
         ROOM(order_steps, nr_order_steps, max_steps);
         order_steps[nr_order_steps++] = (struct order_step){
-            sim.order_cycles, r->all[path[i]].task, locks_of(r, path[i])[through[i]],
+            order_cycles, r->all[path[i]].task, locks_of(r, path[i])[through[i]],
             locks_of(r, path[i])[0] };
     }
-    sim.order_cycles++;
-    sim.order_sure = r->clocked;
+    order_cycles++;
+    order_sure = r->clocked;
     if (!r->clocked)
         return;
     ROOM(told, nr_told, max_told);
@@ -346,15 +349,15 @@ static void tell(const struct requests *r, u32 n)
 
 void lock_order_begin(void)
 {
-    if (sim.ending == END_AGAIN)
+    if (run.ending == END_AGAIN)
         nr_told = told_at_begin;        /* nobody heard of them: that execution is done again */
     told_at_begin = nr_told;
-    sim.order_cycles = nr_order_steps = 0;
-    sim.order_on = suspected || sim.strategy == &strategy_replay;
-    told_before = sim.strategy == &strategy_replay ? nr_told : 0;
+    order_cycles = nr_order_steps = 0;
+    order_on = suspected || schedule.strategy == &strategy_replay;
+    told_before = schedule.strategy == &strategy_replay ? nr_told : 0;
     now.nr = now.nr_locks = 0;
     now.nr_clocks = 0;
-    if (sim.order_on)
+    if (order_on)
         order_clocks_begin();
 }
 
@@ -371,7 +374,7 @@ static __attribute__((noinline, cold)) void first_seen(struct sim_task *t, u64 k
     if (!n)
         return;
     suspected = true;
-    if (!sim.order_on)
+    if (!order_on)
         tell(&ever, n);
 }
 
@@ -395,12 +398,12 @@ void lock_order_wanted(struct sim_task *t, const struct access *a, int lock_clas
     struct order_lock wanted = { (u32)a->offset, 0, lock_class, a->kind, 0, a->pc };
     u64 key;
 
-    if (sim.alone)
+    if (run.alone)
         return;                         /* set-up or finish: nobody else is there */
     key = key_of(t, a->kind, a->offset);
     if (unlikely(!is_known(key)))
         first_seen(t, key, wanted);
-    if (unlikely(sim.order_on))
+    if (unlikely(order_on))
         in_this_execution(t, key, wanted);
 }
 
@@ -411,8 +414,8 @@ void lock_order_reset(void)
     free(known);
     known = NULL;
     nr_known = max_known = nr_told = nr_names = 0;
-    suspected = sim.order_on = false;
-    sim.order_cycles = nr_order_steps = told_before = told_at_begin = 0;
-    sim.order_given_up = 0;
+    suspected = order_on = false;
+    order_cycles = nr_order_steps = told_before = told_at_begin = 0;
+    order_given_up = 0;
     order_clocks_free();
 }

@@ -25,13 +25,17 @@ struct order_step {
 
 extern struct order_step *order_steps;  /* of all cycles of this execution, one after the other */
 extern u32 nr_order_steps;
+extern u32 order_cycles;                /* how many that were not told before */
+extern bool order_sure;                 /* their steps can meet; else orders were left aside */
+extern u64 order_given_up;              /* searches for a cycle that were cut, in this world */
+extern bool order_on;                   /* clocks are kept */
 
 /* lock_order.c */
 void lock_order_begin(void);                            /* an execution */
 void lock_order_wanted(struct sim_task *t, const struct access *a, int lock_class);
 void lock_order_reset(void);
 
-/* order_clock.c: which task's past another's moment includes; only where sim.order_on */
+/* order_clock.c: which task's past another's moment includes; only where order_on */
 void order_clocks_begin(void);
 void order_clocks_free(void);
 void order_access(struct sim_task *t, const struct access *a);

@@ -8,45 +8,45 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HERE ((u64)__builtin_return_address(0) - sim.module)
+#define HERE ((u64)__builtin_return_address(0) - memory.module)
 
 static inline u32 word_at(u64 offset)
 {
-    return *(u32 *)(sim.base + offset);
+    return *(u32 *)(memory.base + offset);
 }
 
 /* An actor that is a process does it itself, when its proxy lets it go on. */
 static inline void set_word(u64 offset, u32 value)
 {
-    if (likely(!sim.proxies) || sim.alone)
-        *(u32 *)(sim.base + offset) = value;
+    if (likely(!run.proxies) || run.alone)
+        *(u32 *)(memory.base + offset) = value;
 }
 
 /* An owner that no task can be: the word is not a lock's any more. Let whoever wants it go on,
  * and say so. */
 static inline bool no_lock(u32 word)
 {
-    return (word & OWNER_MASK) > sim.nr_tasks + 2;
+    return (word & OWNER_MASK) > run.nr_tasks + 2;
 }
 
 /* A scratch word's lock is a class of its own. */
 static inline int class_of(u64 offset, int lock_class)
 {
-    return lock_class == LC_RAW ? LC_WORDS + (int)((offset - sim.scratch) / SCRATCH_STRIDE)
+    return lock_class == LC_RAW ? LC_WORDS + (int)((offset - memory.scratch) / SCRATCH_STRIDE)
                                 : lock_class;
 }
 
 /* A list head that was never made is all zero. */
 static inline bool has_item(u64 list_head)
 {
-    u64 first = *(u64 *)(sim.base + list_head);
+    u64 first = *(u64 *)(memory.base + list_head);
 
     return first && first != list_head;
 }
 
 static inline u64 value_at(const struct access *a)
 {
-    return a->size == 4 ? word_at(a->offset) : *(u64 *)(sim.base + a->offset);
+    return a->size == 4 ? word_at(a->offset) : *(u64 *)(memory.base + a->offset);
 }
 
 bool sim_can_go(const struct sim_task *t)
@@ -83,7 +83,7 @@ static inline bool holds(const struct sim_task *t, u64 offset)
 
 ALWAYS_INLINE void note_held(struct sim_task *t, const struct access *a, int lock_class)
 {
-    if (unlikely(t->nr_held == SIM_HELD))
+    if (unlikely(t->nr_held == MAX_HELD))
         sim_end(END_STEPS);             /* a limit of this tool, and no verdict */
     ASSERT(a->kind == POINT_READ_LOCK || !holds(t, a->offset));
     t->held[t->nr_held] = (u32)a->offset;
@@ -189,7 +189,7 @@ static inline __attribute__((always_inline)) bool lock_access(struct access a, i
     word = word_at(a.offset);
     owner = word & OWNER_MASK;
     if (a.kind == POINT_TRYLOCK
-            && (owner || (may_fail && sim.fault_left[FAIL_TRYLOCK]
+            && (owner || (may_fail && run.fault_left[FAIL_TRYLOCK]
                           && sim_decide(FAIL_TRYLOCK, a.pc)))) {
         a.writes = false;
         a.order = ORDER_RELAXED;
@@ -245,7 +245,7 @@ static inline __attribute__((always_inline)) bool lock_op(int kind, u32 *lock, i
                         .atomic = true, .reads = true, .writes = true, .size = 4,
                         .offset = offset_of(lock), .pc = pc };
 
-    if (unlikely(sim.remote))
+    if (unlikely(run.remote))
         return remote_lock(COPY_OF(&a), lock_class, may_fail);
     return lock_access(a, lock_class, may_fail);
 }
@@ -316,7 +316,7 @@ static inline bool wait(int kind, int order, void *word, u32 size, u64 seen, u64
     struct access a = { .kind = (u8)kind, .order = (u8)order, .atomic = true, .reads = true,
                         .size = size, .offset = offset_of(word), .seen = seen, .pc = pc };
 
-    return unlikely(sim.remote) ? remote_wait(COPY_OF(&a)) : wait_access(&a);
+    return unlikely(run.remote) ? remote_wait(COPY_OF(&a)) : wait_access(&a);
 }
 
 /* A program's own waits: what they read orders, as a loop of acquire loads does that ends. */
@@ -351,13 +351,13 @@ bool sim_gate_wait_work(void *items)
 /* A step of a loop that retries, and waits for nothing that it could name. */
 void sim_gate_yield(void)
 {
-    wait(POINT_YIELD, ORDER_RELAXED, sim.base, 0, 0, HERE);
+    wait(POINT_YIELD, ORDER_RELAXED, memory.base, 0, 0, HERE);
 }
 
 bool sim_gate_should_fail(int fault)
 {
-    if (unlikely(sim.remote))
-        return sim.window && remote_ask(&(struct remote_call){ .what = CALL_FAULT,
+    if (unlikely(run.remote))
+        return memory.window && remote_ask(&(struct remote_call){ .what = CALL_FAULT,
                                                                .number = (u32)fault, .pc = HERE });
-    return sim.window && sim_decide((u32)fault, HERE);
+    return memory.window && sim_decide((u32)fault, HERE);
 }

@@ -44,7 +44,7 @@ ALWAYS_INLINE void regions_observe(struct sim_task *t, const struct access *a)
 
 ALWAYS_INLINE void order_observe(struct sim_task *t, const struct access *a)
 {
-    if (unlikely(sim.order_on))
+    if (unlikely(order_on))
         order_access(t, COPY_OF(a));
 }
 
@@ -52,22 +52,22 @@ ALWAYS_INLINE void order_observe(struct sim_task *t, const struct access *a)
 ALWAYS_INLINE void dependence_observe(struct sim_task *t, const struct access *a)
 {
     (void)t;
-    if (unlikely(sim.doing)) {
-        sim.doing->writes = a->writes;
-        sim.doing = NULL;
+    if (unlikely(schedule.doing)) {
+        schedule.doing->writes = a->writes;
+        schedule.doing = NULL;
     }
 }
 
 ALWAYS_INLINE void coverage_observe(struct sim_task *t, const struct access *a)
 {
-    if (unlikely(sim.coverage_on))
+    if (unlikely(config.coverage_on))
         coverage_access(t, COPY_OF(a));
 }
 
 ALWAYS_INLINE void trace_observe(struct sim_task *t, const struct access *a)
 {
     (void)t;
-    if (unlikely(sim.recording > 1))
+    if (unlikely(config.recording > 1))
         trace_access(COPY_OF(a));
 }
 
@@ -82,7 +82,7 @@ static inline __attribute__((always_inline)) void sim_observe(struct sim_task *t
 /* Before a task acts, whatever it does: its clock, and what sets this access apart. */
 static inline struct sim_task *sim_step(void)
 {
-    struct sim_task *t = sim.running;
+    struct sim_task *t = run.running;
 
     t->accesses++;
     return t;

@@ -15,7 +15,7 @@ enum { UNIT = 64 };
 
 struct word {
     u64 key;                            /* of a word, or of a unit of memory */
-    u32 run;                            /* of an execution before: empty */
+    u32 era;                            /* of an execution before: empty */
     u32 clock;                          /* 1 + its number in `carried` */
     u32 life;
 };
@@ -26,7 +26,7 @@ static u32 version[SIM_TASKS];
 static u32 *carried;                    /* of words: stride each */
 static u32 nr_carried, max_carried;
 static struct word *table;              /* open addressing */
-static u32 nr_words, max_words, run;
+static u32 nr_words, max_words, era;
 
 static u32 *clock_at(u32 task) { return clocks + (u64)task * order_stride; }
 
@@ -37,7 +37,7 @@ static struct word *find(u64 key)
 {
     u32 i = (u32)(sim_mix(key) & (max_words - 1));
 
-    while (table[i].run == run && table[i].key != key)
+    while (table[i].era == era && table[i].key != key)
         i = (i + 1) & (max_words - 1);
     return &table[i];
 }
@@ -52,7 +52,7 @@ static void grow(void)
     if (!table)
         abort();
     for (u32 i = 0; i < old; i++)
-        if (before[i].run == run)
+        if (before[i].era == era)
             *find(before[i].key) = before[i];
     free(before);
 }
@@ -64,8 +64,8 @@ static struct word *word_of(u64 key)
     if (2 * nr_words >= max_words)
         grow();
     w = find(key);
-    if (w->run != run) {
-        *w = (struct word){ .key = key, .run = run };
+    if (w->era != era) {
+        *w = (struct word){ .key = key, .era = era };
         nr_words++;
     }
     return w;
@@ -77,7 +77,7 @@ static u64 key_of_unit(u64 offset) { return offset / UNIT << 1 | 1; }
 
 void order_clocks_begin(void)
 {
-    u32 stride = sim.nr_tasks;
+    u32 stride = run.nr_tasks;
 
     if (stride != order_stride || !clocks) {
         order_clocks_free();
@@ -86,14 +86,14 @@ void order_clocks_begin(void)
         if (!clocks)
             abort();
     }
-    memset(clocks, 0, (u64)sim.nr_tasks * stride * sizeof(u32));
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
+    memset(clocks, 0, (u64)run.nr_tasks * stride * sizeof(u32));
+    for (u32 i = 0; i < run.nr_tasks; i++) {
         clock_at(i)[i] = 1;
         version[i] = 0;
     }
-    if (++run == 0) {                   /* so many executions: what is left could be mistaken */
+    if (++era == 0) {                   /* so many executions: what is left could be mistaken */
         memset(table, 0, max_words * sizeof(*table));
-        run = 1;
+        era = 1;
     }
     nr_words = nr_carried = 0;
 }
@@ -188,5 +188,5 @@ u32 order_life(u64 offset)
 {
     struct word *w = max_words ? find(key_of_unit(offset)) : NULL;
 
-    return w && w->run == run ? w->life : 0;
+    return w && w->era == era ? w->life : 0;
 }

@@ -17,21 +17,21 @@ void profile_forget(void)
 /* One more each time that the number doubles: what is rare comes to be known in a long search. */
 static u32 enough(u32 least)
 {
-    return least + 63 - (u32)__builtin_clzll(sim.execution + 1);
+    return least + 63 - (u32)__builtin_clzll(run.execution + 1);
 }
 
 /* Whether the execution that begins is a profiling one; `fresh`: what was measured is void. */
 bool profile_begin(struct profile *p, u32 least, bool *fresh)
 {
-    *fresh = p->world != worlds || p->seed != sim.seed || p->nr_promoted != sim.nr_promoted
-          || (p->last && sim.ending == END_AGAIN);
+    *fresh = p->world != worlds || p->seed != config.seed || p->nr_promoted != nr_promoted
+          || (p->last && run.ending == END_AGAIN);
     if (*fresh)
-        *p = (struct profile){ .world = worlds, .seed = sim.seed, .nr_promoted = sim.nr_promoted };
+        *p = (struct profile){ .world = worlds, .seed = config.seed, .nr_promoted = nr_promoted };
     p->last = p->done < enough(least);
     if (!p->last)
         return false;
-    sim.unnumbered = true;
-    sim.rng = sim_random_next(sim_mix(sim.seed ^ sim_mix(~(u64)p->done)) | 1);
+    run.unnumbered = true;
+    run.rng = sim_random_next(sim_mix(config.seed ^ sim_mix(~(u64)p->done)) | 1);
     p->done++;
     return true;
 }

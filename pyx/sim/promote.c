@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+u32 nr_promoted;
 u8 promoted_filter[8192];
 static u32 *table;                      /* open addressing; 0: empty */
 static u32 room, used;                  /* a power of two; at most half of it */
@@ -49,14 +50,14 @@ static void grow(void)
 /* True when it is new. Where each access is a point, none need be made one. */
 bool promote(u64 pc)
 {
-    if (sim.every_access || promoted(pc))
+    if (config.every_access || promoted(pc))
         return false;
     if (2 * used >= room)
         grow();
     insert((u32)pc);
     used++;
     promoted_filter[(pc ^ pc >> 13) & 8191] = 1;
-    sim.nr_promoted++;
+    nr_promoted++;
     return true;
 }
 
@@ -66,5 +67,5 @@ void promote_reset(void)
     table = NULL;
     room = used = 0;
     memset(promoted_filter, 0, sizeof(promoted_filter));
-    sim.nr_promoted = 0;
+    nr_promoted = 0;
 }

@@ -212,14 +212,14 @@ static __attribute__((noinline, cold)) void judge(struct doing *d, u32 other, u3
         d->told = true;
         return;
     }
-    if (!sim.races)
+    if (!config.races)
         return;
-    sim.verdict.other_pc = site_pc(other_site);
-    sim.verdict.other_task = task_of(other);
-    sim.verdict.object = d->offset;
-    sim.verdict.size = d->size;
-    sim.verdict.writes = d->writes;
-    sim.verdict.other_writes = other_writes;
+    verdict.other_pc = site_pc(other_site);
+    verdict.other_task = task_of(other);
+    verdict.object = d->offset;
+    verdict.size = d->size;
+    verdict.writes = d->writes;
+    verdict.other_writes = other_writes;
     if (site_kind(d->site) == SITE_DEATH)
         snprintf(text, sizeof(text), "the memory at 0x%llx is freed by task %u; nothing orders "
                  "that after the %s by task %u", (unsigned long long)d->offset, d->task + 1,
@@ -581,7 +581,7 @@ static __attribute__((noinline)) bool touched_by(const struct access *a, u8 by)
         others |= use[i] & USE_OTHERS;
     }
     if (unlikely(mixed)) {
-        sim.nr_promoted++;
+        nr_promoted++;
         sim_end(END_AGAIN);
     }
     return others;
@@ -589,7 +589,7 @@ static __attribute__((noinline)) bool touched_by(const struct access *a, u8 by)
 
 void races_waits(const struct access *a)
 {
-    if (!sim.alone && a->size && touched_by(a, USE_POINTS))
+    if (!run.alone && a->size && touched_by(a, USE_POINTS))
         touched_by(a, USE_POINTS | USE_WAITED);
 }
 
@@ -650,7 +650,7 @@ static void any_access(struct sim_task *t, const struct access *a);
 void races_access(struct sim_task *t, const struct access *a)
 {
     if (likely(a->kind <= POINT_STORE) && !a->atomic && a->size <= 8 && used_by_others_only(a)
-            && likely(!sim.alone)) {
+            && likely(!run.alone)) {
         clocks_now();
         if (likely(plain_access_of_one(t->index, a)))
             return;
@@ -665,7 +665,7 @@ static __attribute__((noinline)) void any_access(struct sim_task *t, const struc
                        .writes = a->writes, .site = site_of(a) };
     u32 before[SIM_TASKS + 2];
 
-    if (unlikely(sim.alone) || a->kind == POINT_POISON)
+    if (unlikely(run.alone) || a->kind == POINT_POISON)
         return;                         /* what is poisoned was written to by its death */
     if (unlikely(a->size == 0)) {
         if (a->kind == POINT_FENCE)

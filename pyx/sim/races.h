@@ -4,6 +4,8 @@
 
 #include "clocks.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Of four aligned bytes of the arena: what kinds of operations ever touched them. Those that are
  * schedule points whatever happens neither race with each other nor need be made points. */
 enum use {
@@ -13,6 +15,9 @@ enum use {
 };
 extern u8 *use;
 
+void races_start(u64 arena_size);
+void races_stop(void);
+void races_begin(void);                         /* an execution: all before is ordered */
 void races_access(struct sim_task *t, const struct access *a);
 void races_waits(const struct access *a);
 
@@ -41,5 +46,7 @@ ALWAYS_INLINE void races_announce(const struct access *a)
     if (a->kind >= POINT_LOCK && unlikely(!used_by_points_only(a)))
         races_waits(COPY_OF(a));
 }
+
+#pragma GCC visibility pop
 
 #endif

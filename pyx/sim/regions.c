@@ -16,11 +16,11 @@ static u32 nr_changes, max_changes;
 void regions_start(void)
 {
     regions_stop();
-    life = calloc(sim.arena_size / PAGE_SIZE + 2, 1);
+    life = calloc(memory.size / PAGE_SIZE + 2, 1);
     if (!life)
         abort();
-    for (u32 i = 0; i < sim.nr_regions; i++) {
-        const struct region *r = &sim.region[i];
+    for (u32 i = 0; i < memory.nr_regions; i++) {
+        const struct region *r = &memory.region[i];
         u64 units = (r->end - r->start) / r->unit;
 
         dead[i] = malloc(units + 1);
@@ -61,10 +61,10 @@ static void change(u8 *what, u8 to)
 
 static const struct region *region_of(u64 offset, u32 *number)
 {
-    for (u32 i = 0; i < sim.nr_regions; i++)
-        if (offset >= sim.region[i].start && offset < sim.region[i].end) {
+    for (u32 i = 0; i < memory.nr_regions; i++)
+        if (offset >= memory.region[i].start && offset < memory.region[i].end) {
             *number = i;
-            return &sim.region[i];
+            return &memory.region[i];
         }
     return NULL;
 }
@@ -129,7 +129,7 @@ void regions_check(struct sim_task *t, const struct access *a)
     const struct region *r;
     u32 number;
 
-    if (!sim.lifetimes)
+    if (!config.lifetimes)
         return;
     while (at < end) {
         r = region_of(at, &number);

@@ -52,8 +52,8 @@ static u64 hand_back(void)
     case COMMAND_GO:
         return mine->answer;
     case COMMAND_REAL:
-        sim.remote = REMOTE_REAL;
-        sim.window = 0;
+        run.remote = REMOTE_REAL;
+        memory.window = 0;
         return 0;
     default:
         _longjmp(landing, 1);
@@ -62,7 +62,7 @@ static u64 hand_back(void)
 
 u64 remote_ask(const struct remote_call *call)
 {
-    const struct sim_task *t = sim.running;
+    const struct sim_task *t = run.running;
 
     mine->call = *call;
     mine->program_at = t->program_at;
@@ -87,24 +87,24 @@ bool remote_access(const struct access *a, const u64 *expected, int failure_orde
     }
     did = remote_ask(&call);
     if (!a->atomic && a->size)
-        sim.running->special &= (u8)~SPECIAL_RACE;
+        run.running->special &= (u8)~SPECIAL_RACE;
     return did;
 }
 
 /* Once it may, the process takes or lets go of the lock as the live world does. */
 bool remote_lock(const struct access *a, int lock_class, bool may_fail)
 {
-    const struct remote_locks *real = sim.host.locks;
-    u32 *lock = (u32 *)(sim.base + a->offset);
+    const struct remote_locks *real = run.host.locks;
+    u32 *lock = (u32 *)(memory.base + a->offset);
     u64 window;
     bool taken = true;
 
     if (!remote_ask(&(struct remote_call){ .what = CALL_LOCK, .access = *a,
                                            .number = (u32)lock_class, .write = may_fail })
-            && a->kind == POINT_TRYLOCK && sim.remote == REMOTE_GATED)
+            && a->kind == POINT_TRYLOCK && run.remote == REMOTE_GATED)
         return false;
-    window = sim.window;
-    sim.window = 0;
+    window = memory.window;
+    memory.window = 0;
     switch (a->kind) {
     case POINT_LOCK:
         real->lock(lock, lock_class);
@@ -127,8 +127,8 @@ bool remote_lock(const struct access *a, int lock_class, bool may_fail)
     default:
         real->write_unlock(lock);
     }
-    sim.window = window;
-    if (!taken && sim.remote == REMOTE_GATED)
+    memory.window = window;
+    if (!taken && run.remote == REMOTE_GATED)
         remote_fail(V_LOCK_MISUSE, "process", 0, 0, a->offset, a->pc,
                     "a free lock could not be taken: somebody outside the schedule has it");
     return taken;
@@ -166,11 +166,11 @@ _Noreturn void remote_fail(int kind, const char *where, u64 page, u64 handle, u6
 /* Run the program as often as the scheduler says, until killed. */
 _Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window)
 {
-    struct sim_task *t = &sim.task[index];
+    struct sim_task *t = &run.task[index];
 
     mine = slot;
     t->index = index;
-    sim.running = t;
+    run.running = t;
     mine->call = (struct remote_call){ .what = CALL_NONE };
     if (_setjmp(landing) == 0)
         hand_back();
@@ -179,13 +179,13 @@ _Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window)
         t->program_at = t->furthest = 0;
         if (_setjmp(landing) == 0) {
             sim_becomes(t);
-            sim.remote = REMOTE_GATED;
-            sim.window = window;
-            sim.host.body(index);
+            run.remote = REMOTE_GATED;
+            memory.window = window;
+            run.host.body(index);
             remote_ask(&(struct remote_call){ .what = CALL_DONE });
         }
-        sim.remote = REMOTE_NO;
-        sim.window = 0;
+        run.remote = REMOTE_NO;
+        memory.window = 0;
     }
 }
 
@@ -209,7 +209,7 @@ void remote_begin(struct remote_slot *shared, void (*local)(u32 index))
 void remote_end(void)
 {
     slots = NULL;
-    sim.proxies = false;
+    run.proxies = false;
 }
 
 void remote_place(u32 index, int pid)
@@ -274,7 +274,7 @@ static void take_over(struct sim_task *t, const struct remote_slot *s)
     t->program_at = s->program_at;
     if (s->furthest > t->furthest) {
         t->furthest = s->furthest;
-        sim.progress_step = sim.steps;
+        run.progress_step = run.steps;
     }
     t->payload = s->payload;
     t->low = s->low;
@@ -286,14 +286,14 @@ static void take_over(struct sim_task *t, const struct remote_slot *s)
 _Noreturn static void fail(const struct sim_verdict *v)
 {
     sim_fail((int)v->kind, v->where, v->page, v->handle, v->lock,
-             v->kind == V_CRASH ? sim.running->next.pc : v->pc, v->text);
+             v->kind == V_CRASH ? run.running->next.pc : v->pc, v->text);
 }
 
 /* What a simulated task would do at this place, but for the operation itself. */
 static u64 answer(const struct remote_slot *s)
 {
     const struct remote_call *c = &s->call;
-    u32 *word = (u32 *)(sim.base + c->object);
+    u32 *word = (u32 *)(memory.base + c->object);
 
     switch (c->what) {
     case CALL_ACCESS:
@@ -308,7 +308,7 @@ static u64 answer(const struct remote_slot *s)
         undo_word(c->object, 8);
         return 0;
     case CALL_INVOKE:
-        return linear_invoke(sim.running->index, c->number, c->write, c->value);
+        return linear_invoke(run.running->index, c->number, c->write, c->value);
     case CALL_RESPOND:
         linear_respond(c->number, c->value);
         return 0;
@@ -341,7 +341,7 @@ void remote_body(u32 index)
 {
     struct remote_slot *s = &slots[index];
 
-    if (index >= sim.nr_tasks) {
+    if (index >= run.nr_tasks) {
         body_here(index);
         return;
     }
@@ -349,7 +349,7 @@ void remote_body(u32 index)
     for (u32 calls = 1;; calls++) {
         if ((calls & 4095) == 0)        /* a step of a process takes long: look at the clock */
             sim_ran_long(0);
-        take_over(&sim.task[index], s);
+        take_over(&run.task[index], s);
         if (s->call.what == CALL_DONE)
             return;
         s->answer = answer(s);
@@ -371,8 +371,8 @@ void remote_kill(u32 index)
 /* A process for each actor: those that an execution killed are replaced. */
 bool remote_complete(void)
 {
-    for (u32 i = 0; i < sim.nr_tasks; i++)
-        if (!pids[i] && !sim.host.replace(i)) {
+    for (u32 i = 0; i < run.nr_tasks; i++)
+        if (!pids[i] && !run.host.replace(i)) {
             remote_trouble = (struct remote_trouble){ TROUBLE_NO_PROCESS, i, 0 };
             return false;
         }

@@ -9,6 +9,7 @@
  * granularity. */
 #include "sim.h"
 #include "lock_order.h"
+#include "races.h"
 #include "remote.h"
 
 #include <setjmp.h>
@@ -24,7 +25,13 @@ enum {
     MOST_UNDO = 1 << 24,                /* words to be put back after one execution */
 };
 
-struct sim sim;
+/* Each on lines of its own, what each access needs in front. */
+#define OWN_LINES __attribute__((aligned(64)))
+struct sim_config config OWN_LINES;
+struct sim_memory memory OWN_LINES;
+struct sim_run run OWN_LINES;
+struct sim_schedule schedule OWN_LINES;
+struct sim_verdict verdict OWN_LINES;
 
 static void *main_sp;
 static u64 full_window;
@@ -37,26 +44,26 @@ static u64 start_clock[SIM_TASKS];      /* of a replay; 0: the first synchronisa
 
 static __attribute__((noinline, cold)) void make_room(void)
 {
-    u32 room = sim.max_taken ? 2 * sim.max_taken : 256;
-    struct sim_choice *more = realloc(sim.taken, room * sizeof(*more));
+    u32 room = schedule.max_taken ? 2 * schedule.max_taken : 256;
+    struct sim_choice *more = realloc(schedule.taken, room * sizeof(*more));
 
     if (!more)
         abort();
-    sim.taken = more;
-    sim.max_taken = room;
+    schedule.taken = more;
+    schedule.max_taken = room;
 }
 
 static inline struct sim_choice *room_for_one(void)
 {
-    if (unlikely(sim.nr_taken == sim.max_taken))
+    if (unlikely(schedule.nr_taken == schedule.max_taken))
         make_room();
-    return &sim.taken[sim.nr_taken];
+    return &schedule.taken[schedule.nr_taken];
 }
 
 static void take(u32 task, u64 at, u8 decision, u8 to)
 {
     *room_for_one() = (struct sim_choice){ at, (u16)task, decision, to };
-    sim.nr_taken++;
+    schedule.nr_taken++;
 }
 
 /* --- the end of an execution --- */
@@ -71,20 +78,20 @@ _Noreturn static void to_main(void)
 
 _Noreturn void sim_end(int ending)
 {
-    sim.ending = ending;
-    sim.window = full_window;           /* a checker may have looked away */
+    run.ending = ending;
+    memory.window = full_window;        /* a checker may have looked away */
     to_main();
 }
 
 static void report(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
                    const char *text)
 {
-    struct sim_verdict *v = &sim.verdict;
+    struct sim_verdict *v = &verdict;
 
     if (v->kind)
         return;
     v->kind = kind;
-    v->task = sim.running ? sim.running->index : SIM_TASKS;
+    v->task = run.running ? run.running->index : SIM_TASKS;
     v->page = page;
     v->handle = handle;
     v->lock = lock;
@@ -96,7 +103,7 @@ static void report(int kind, const char *where, u64 page, u64 handle, u64 lock, 
 void sim_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
               const char *text)
 {
-    if (sim.remote)
+    if (run.remote)
         remote_fail(kind, where, page, handle, lock, pc, text);
     report(kind, where, page, handle, lock, pc, text);
     sim_end(END_VERDICT);
@@ -112,9 +119,9 @@ void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, con
  * there is a limit, and no verdict. */
 void sim_ran_long(u64 turns)
 {
-    sim.ran_long = true;
-    if (sim.running->accesses >= MOST_ACCESSES || turns >= MOST_TURNS || undo_used() >= MOST_UNDO || stop_asked
-            || (sim.deadline && sim_now() > sim.deadline))
+    run.ran_long = true;
+    if (run.running->accesses >= MOST_ACCESSES || turns >= MOST_TURNS || undo_used() >= MOST_UNDO || stop_asked
+            || (run.deadline && sim_now() > run.deadline))
         sim_end(END_STEPS);
 }
 
@@ -122,25 +129,25 @@ void sim_ran_long(u64 turns)
 
 enum { NOWHERE = 255 };
 
-/* Who can go on, into sim.list. */
+/* Who can go on, into schedule.list. */
 static __attribute__((noinline)) void list_enabled(void)
 {
     u32 n = 0;
     bool asked = false;
 
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        u32 ready = sim.ready[i];
+    for (u32 i = 0; i < run.nr_tasks; i++) {
+        u32 ready = schedule.ready[i];
 
         if (ready == READY_MAYBE) {
             asked = true;
-            ready = sim_can_go(&sim.task[i]);
+            ready = sim_can_go(&run.task[i]);
         }
-        sim.list[n] = (u8)i;
-        sim.place[i] = ready ? (u8)n : NOWHERE;
+        schedule.list[n] = (u8)i;
+        schedule.place[i] = ready ? (u8)n : NOWHERE;
         n += ready != 0;
     }
-    sim.nr_enabled = n;
-    sim.list_good = !asked;
+    schedule.nr_enabled = n;
+    schedule.list_good = !asked;
 }
 
 /* Invariants: the list has who can go on, in the order of their numbers, and each one's place in
@@ -149,16 +156,16 @@ static bool list_is_right(void)
 {
     u32 n = 0;
 
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        bool ready = sim.ready[i] == READY_MAYBE ? sim_can_go(&sim.task[i]) : sim.ready[i];
+    for (u32 i = 0; i < run.nr_tasks; i++) {
+        bool ready = schedule.ready[i] == READY_MAYBE ? sim_can_go(&run.task[i]) : schedule.ready[i];
 
-        if (ready && sim.task[i].state != TASK_WAITING)
+        if (ready && run.task[i].state != TASK_WAITING)
             return false;
-        if (sim.place[i] != (ready ? n : NOWHERE) || (ready && sim.list[n] != i))
+        if (schedule.place[i] != (ready ? n : NOWHERE) || (ready && schedule.list[n] != i))
             return false;
         n += ready;
     }
-    return n == sim.nr_enabled;
+    return n == schedule.nr_enabled;
 }
 
 /* No task can go on: over, or stuck, or somebody waits for work that cannot come. */
@@ -167,8 +174,8 @@ static __attribute__((noinline, cold)) u32 nobody_enabled(u8 *list)
     bool stuck = false;
     int waiter = -1;
 
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
-        struct sim_task *t = &sim.task[i];
+    for (u32 i = 0; i < run.nr_tasks; i++) {
+        struct sim_task *t = &run.task[i];
 
         if (t->state != TASK_WAITING)
             continue;
@@ -182,7 +189,7 @@ static __attribute__((noinline, cold)) u32 nobody_enabled(u8 *list)
             sim_nobody_can_go_on();
         sim_end(END_DONE);
     }
-    sim.task[waiter].woken = 1;         /* no work comes any more */
+    run.task[waiter].woken = 1;         /* no work comes any more */
     list[0] = (u8)waiter;
     return 1;
 }
@@ -200,33 +207,35 @@ static u32 default_choice(const u8 *list, u32 n, int at, const struct sim_task *
 
 struct sim_task *sim_choose(struct sim_task *running)
 {
-    u8 *list = sim.list;
+    u8 *list = schedule.list;
     int at;
     u32 n, chosen, usual;
     bool leaves;
 
-    if (!sim.list_good)
+    if (!schedule.list_good)
         list_enabled();
     ASSERT(list_is_right());
-    n = sim.nr_enabled;
+    n = schedule.nr_enabled;
     if (unlikely(n == 0))
         n = nobody_enabled(list);
     if (n == 1)
-        return &sim.task[list[0]];
-    sim.choices++;
-    at = running && sim.place[running->index] != NOWHERE ? sim.place[running->index] : -1;
+        return &run.task[list[0]];
+    run.choices++;
+    at = running && schedule.place[running->index] != NOWHERE ? schedule.place[running->index] : -1;
     usual = default_choice(list, n, at, running);
-    chosen = sim.strategy->choose ? sim.strategy->choose(list, n, at) : sim_random_below(n);
+    chosen = schedule.strategy->choose ? schedule.strategy->choose(list, n, at)
+                                       : sim_random_below(n);
     ASSERT(chosen < n);
     /* Written down in any case, and kept if it is not the default. */
     *room_for_one() = (struct sim_choice){ running ? running->accesses : 0,
-                                           running ? (u16)running->index : 0xffff, 0,
+                                           running ? (u16)running->index : NO_TASK,
+                                           DECIDE_SWITCH,
                                            list[chosen] };
-    sim.nr_taken += chosen != usual;
+    schedule.nr_taken += chosen != usual;
     leaves = (at >= 0) & ((int)chosen != at);
-    sim.switches += leaves;
-    sim.preemptions += leaves && running->next.kind != POINT_YIELD;
-    return &sim.task[list[chosen]];
+    run.switches += leaves;
+    run.preemptions += leaves && running->next.kind != POINT_YIELD;
+    return &run.task[list[chosen]];
 }
 
 /* Whatever is not the plain case: set-up and finish, the way to the first point, recording,
@@ -235,7 +244,7 @@ void sim_point_unusual(struct sim_task *t)
 {
     struct sim_task *next;
 
-    if (unlikely(sim.alone)) {
+    if (unlikely(run.alone)) {
         if (t->next.kind >= POINT_LOCK && !sim_can_go(t)) {
             if (t->next.kind == POINT_WORK) {
                 t->woken = 1;
@@ -244,31 +253,32 @@ void sim_point_unusual(struct sim_task *t)
             sim_nobody_can_go_on();
         }
         sim_count_step(t->next.kind);
-        if (sim.recording)
+        if (config.recording)
             trace_event(t->next.kind, t->next.offset, t->next.size, t->next.pc);
         return;
     }
     if (unlikely(starting)) {
         if (start_clock[t->index] ? t->accesses < start_clock[t->index]
-                                  : sim.strategy == &strategy_replay && t->next.kind < POINT_RMW) {
-            if (sim.recording)
+                                  : schedule.strategy == &strategy_replay
+                                    && t->next.kind < POINT_RMW) {
+            if (config.recording)
                 trace_event(t->next.kind, t->next.offset, t->next.size, t->next.pc);
             return;
         }
         if (t->next.kind < POINT_RMW)
-            take(t->index, t->accesses, 255, 0);
+            take(t->index, t->accesses, DECIDE_START, 0);
         fiber_switch(&t->sp, main_sp);
     } else {
         sim_count_step(t->next.kind);
-        if (unlikely(sim.take_turns))
+        if (unlikely(run.take_turns))
             livelock_step();
         next = sim_choose(t);
         if (next != t)
             sim_go_to(t, next);
     }
-    if (sim.strategy->executed)
-        sim.strategy->executed(t->index);
-    if (unlikely(sim.recording))
+    if (schedule.strategy->executed)
+        schedule.strategy->executed(t->index);
+    if (unlikely(config.recording))
         trace_event(t->next.kind, t->next.offset, t->next.size, t->next.pc);
 }
 
@@ -280,7 +290,7 @@ _Noreturn static void leave(struct sim_task *t, u8 state)
     t->state = state;
     t->next.kind = POINT_NONE;
     sim_set_ready(t->index, READY_NOT);
-    if (starting || sim.alone)
+    if (starting || run.alone)
         to_main();
     next = sim_choose(t);
     sim_becomes(next);
@@ -292,32 +302,32 @@ _Noreturn static void leave(struct sim_task *t, u8 state)
  * it holds: a choice like any other. A step that only reads leaves nothing. */
 void sim_may_die(struct sim_task *t)
 {
-    if (!sim.death_left || !sim.strategy->decide(DECIDE_DIE))
+    if (!run.death_left || !schedule.strategy->decide(DECIDE_DIE))
         return;
-    sim.death_left--;
+    run.death_left--;
     take(t->index, t->accesses, DECIDE_DIE, 0);
-    if (sim.recording)
+    if (config.recording)
         trace_event(EVENT_DIE, 0, 0, t->next.pc);
-    if (sim.proxies)
+    if (run.proxies)
         remote_kill(t->index);
     leave(t, TASK_KILLED);
 }
 
 bool sim_died(u32 task)
 {
-    return task < sim.nr_tasks && sim.task[task].state == TASK_KILLED;
+    return task < run.nr_tasks && run.task[task].state == TASK_KILLED;
 }
 
 bool sim_decide(u32 what, u64 pc)
 {
-    struct sim_task *t = sim.running;
+    struct sim_task *t = run.running;
 
-    if (sim.alone || !sim.fault_left[what] || !sim.strategy->decide(what))
+    if (run.alone || !run.fault_left[what] || !schedule.strategy->decide(what))
         return false;
-    ASSERT(what < NR_FAULTS && sim.running->state == TASK_WAITING);
-    sim.fault_left[what]--;
-    take(t->index, t->accesses, (u8)(what + 1), 0);
-    if (sim.recording)
+    ASSERT(what < NR_FAULTS && run.running->state == TASK_WAITING);
+    run.fault_left[what]--;
+    take(t->index, t->accesses, (u8)(DECIDE_FAULT + what), 0);
+    if (config.recording)
         trace_event(EVENT_FAIL, what, 0, pc);
     return true;
 }
@@ -326,9 +336,9 @@ bool sim_decide(u32 what, u64 pc)
 
 static void task_main(void)
 {
-    struct sim_task *t = sim.running;
+    struct sim_task *t = run.running;
 
-    sim.host.body(t->index);
+    run.host.body(t->index);
     t->accesses++;                      /* its end is no point of its last operation */
     if (unlikely(t->special & SPECIAL_MORTAL))
         sim_may_die(t);
@@ -337,7 +347,7 @@ static void task_main(void)
 
 static void task_reset(u32 i)
 {
-    struct sim_task *t = &sim.task[i];
+    struct sim_task *t = &run.task[i];
 
     t->sp = fiber_new(i, task_main);
     t->state = TASK_WAITING;
@@ -345,7 +355,7 @@ static void task_reset(u32 i)
     sim_set_ready(i, READY);
     t->woken = 0;
     t->payload = 0;
-    t->special = t->mortal && sim.death_left && !sim.alone ? SPECIAL_MORTAL : 0;
+    t->special = t->mortal && run.death_left && !run.alone ? SPECIAL_MORTAL : 0;
     t->nr_held = t->held_before = 0;
     t->accesses = 0;
     t->program_at = t->furthest = 0;
@@ -359,14 +369,14 @@ static void run_from_main(struct sim_task *t)
     in_fiber = false;
 }
 
-/* Set-up and finish: one task by itself. sim.ending is END_NONE, or why it was left. */
+/* Set-up and finish: one task by itself. run.ending is END_NONE, or why it was left. */
 void sim_run_alone(u32 task)
 {
-    sim.alone = sim.unusual = true;
+    run.alone = run.unusual = true;
     task_reset(task);
-    sim.steps = sim.progress_step = 0;
-    run_from_main(&sim.task[task]);
-    sim.alone = false;
+    run.steps = run.progress_step = 0;
+    run_from_main(&run.task[task]);
+    run.alone = false;
 }
 
 static void first_choice(void)
@@ -382,43 +392,46 @@ static void crashed(int signal, void *address);
 
 void sim_execute(void)
 {
-    sim.ending = END_NONE;
-    memset(&sim.verdict, 0, sizeof(sim.verdict));
-    sim.steps = sim.choices = sim.switches = sim.preemptions = sim.progress_step = 0;
-    sim.nr_taken = 0;
-    sim.list_good = false;
-    sim.doing = NULL;
-    sim.death_left = sim.death_budget;
-    for (u32 i = 0; i < 8; i++)
-        sim.fault_left[i] = sim.fault_budget[i];
-    for (u32 i = 0; i < sim.nr_tasks; i++)
+    run.ending = END_NONE;
+    memset(&verdict, 0, sizeof(verdict));
+    run.steps = run.choices = run.switches = run.preemptions = run.progress_step = 0;
+    schedule.nr_taken = 0;
+    schedule.list_good = false;
+    schedule.doing = NULL;
+    run.death_left = config.death_budget;
+    for (u32 i = 0; i < NR_FAULTS; i++)
+        run.fault_left[i] = config.fault_budget[i];
+    for (u32 i = 0; i < run.nr_tasks; i++)
         task_reset(i);
-    if (sim.strategy == &strategy_replay) {
-        memset(start_clock, 0, sizeof(start_clock[0]) * sim.nr_tasks);
-        for (u32 i = 0; i < sim.nr_script; i++)
-            if (sim.script[i].decision == 255 && sim.script[i].task < sim.nr_tasks)
-                start_clock[sim.script[i].task] = sim.script[i].at;
+    if (schedule.strategy == &strategy_replay) {
+        memset(start_clock, 0, sizeof(start_clock[0]) * run.nr_tasks);
+        for (u32 i = 0; i < schedule.nr_script; i++) {
+            const struct sim_choice *c = &schedule.script[i];
+
+            if (c->decision == DECIDE_START && c->task < run.nr_tasks)
+                start_clock[c->task] = c->at;
+        }
     }
     starting = true;
-    sim.unusual = true;
-    for (u32 i = 0; i < sim.nr_tasks && sim.ending == END_NONE; i++)
-        run_from_main(&sim.task[i]);
+    run.unusual = true;
+    for (u32 i = 0; i < run.nr_tasks && run.ending == END_NONE; i++)
+        run_from_main(&run.task[i]);
     starting = false;
-    sim.unusual = sim.recording || sim.strategy->executed;
-    if (sim.strategy == &strategy_replay)
-        memset(start_clock, 0, sizeof(start_clock[0]) * sim.nr_tasks);
-    if (sim.ending != END_NONE)
+    run.unusual = config.recording || schedule.strategy->executed;
+    if (schedule.strategy == &strategy_replay)
+        memset(start_clock, 0, sizeof(start_clock[0]) * run.nr_tasks);
+    if (run.ending != END_NONE)
         return;
     /* The first choice may end the execution: it is made on a stack that can be left. */
     in_fiber = true;
-    sim.running = NULL;
-    fiber_switch(&main_sp, fiber_new(sim.nr_tasks, first_choice));
+    run.running = NULL;
+    fiber_switch(&main_sp, fiber_new(run.nr_tasks, first_choice));
     in_fiber = false;
 }
 
 bool sim_in_fiber(void)
 {
-    return in_fiber || sim.remote == REMOTE_GATED;
+    return in_fiber || run.remote == REMOTE_GATED;
 }
 
 /* --- a wild address --- */
@@ -444,15 +457,15 @@ static void crashed(int signal, void *address)
 
     if (fiber_on_guard(address))
         snprintf(text, sizeof(text), "the task's stack overflowed");
-    else if ((u64)((char *)address - sim.base) + (1u << 30) < sim.arena_size + (2u << 30))
+    else if ((u64)((char *)address - memory.base) + (1u << 30) < memory.size + (2u << 30))
         snprintf(text, sizeof(text), "signal %d: the subject followed a wild offset, %lld",
-                 signal, (long long)((char *)address - sim.base));
+                 signal, (long long)((char *)address - memory.base));
     else
         snprintf(text, sizeof(text), "signal %d: the subject followed a wild address", signal);
-    if (sim.remote)
+    if (run.remote)
         remote_fail(V_CRASH, "signal", 0, 0, 0, 0, text);
-    report(V_CRASH, "signal", 0, 0, 0, sim.running->next.pc, text);
-    sim.ending = END_VERDICT;
+    report(V_CRASH, "signal", 0, 0, 0, run.running->next.pc, text);
+    run.ending = END_VERDICT;
     /* Leaves the signal stack for good: SA_NODEFER, and the next signal starts it anew. */
     to_main();
 }
@@ -533,12 +546,10 @@ u64 sim_shared(void)
 
 int sim_start(void *arena, u64 arena_size, u64 window)
 {
-    sim.base = arena;
-    sim.arena_size = arena_size;
+    memory.base = arena;
+    memory.size = arena_size;
     full_window = window;
-    if (!sim.max_steps)
-        sim.max_steps = 20000;
-    if (fiber_stacks(sim.nr_tasks + 2))
+    if (fiber_stacks(run.nr_tasks + 2))
         return -1;
     profile_forget();
     races_start(arena_size);
@@ -549,20 +560,20 @@ int sim_start(void *arena, u64 arena_size, u64 window)
 
 void sim_stop(void)
 {
-    sim.window = 0;
+    memory.window = 0;
     races_stop();
     regions_stop();
     trace_free();
     lock_order_reset();
     promote_reset();
-    free(sim.taken);
-    sim.taken = NULL;
-    sim.nr_taken = sim.max_taken = 0;
+    free(schedule.taken);
+    schedule.taken = NULL;
+    schedule.nr_taken = schedule.max_taken = 0;
 }
 
 int sim_enter(void)
 {
-    sim.window = full_window;
+    memory.window = full_window;
     if (catch_crashes())
         return -1;
     notice_stops();
@@ -571,7 +582,7 @@ int sim_enter(void)
 
 void sim_leave(void)
 {
-    sim.window = 0;
+    memory.window = 0;
     leave_stops_alone();
     sigaction(SIGSEGV, &before_segv, NULL);
     sigaction(SIGBUS, &before_bus, NULL);

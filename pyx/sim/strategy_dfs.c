@@ -14,7 +14,7 @@ struct node {
     u8 at;                              /* the one that is taken */
 };
 
-/* A search that is under way, of its owner (sim.search): any number may be, in turns. */
+/* A search that is under way, of its owner (schedule.search): any number may be, in turns. */
 static struct tree {
     struct node *nodes;
     u32 nr_nodes, max_nodes;
@@ -33,22 +33,22 @@ static void forget(void)
 {
     tree->nr_nodes = tree->nr_options = 0;
     tree->done = 0;
-    tree->promoted_then = sim.nr_promoted;
-    tree->restarted = sim.execution;
+    tree->promoted_then = nr_promoted;
+    tree->restarted = run.execution;
     tree->fresh = true;
 }
 
 static void prepare(void)
 {
-    bool fresh = !sim.search;
+    bool fresh = !schedule.search;
 
-    if (fresh && !(sim.search = calloc(1, sizeof(*tree))))
+    if (fresh && !(schedule.search = calloc(1, sizeof(*tree))))
         abort();
-    tree = sim.search;
+    tree = schedule.search;
     if (fresh)
         forget();
-    sim.restarted = tree->restarted;
-    sim.share_done = tree->done;
+    schedule.restarted = tree->restarted;
+    schedule.share_done = tree->done;
 }
 
 static bool begin(void)
@@ -57,9 +57,9 @@ static bool begin(void)
 
     depth = delays = 0;
     share = 1;
-    if (sim.nr_promoted != tree->promoted_then) {
+    if (nr_promoted != tree->promoted_then) {
         forget();
-        sim.restarted = tree->restarted;
+        schedule.restarted = tree->restarted;
     }
     if (tree->fresh) {
         tree->fresh = false;
@@ -104,10 +104,10 @@ static struct node *push_node(void)
 
 static u32 usual_of(const u8 *enabled, u32 n, int running)
 {
-    if (running >= 0 && sim.task[enabled[running]].next.kind != POINT_YIELD)
+    if (running >= 0 && run.task[enabled[running]].next.kind != POINT_YIELD)
         return (u32)running;
-    for (u32 i = 0; sim.running && i < n; i++)
-        if (enabled[i] > sim.running->index)
+    for (u32 i = 0; run.running && i < n; i++)
+        if (enabled[i] > run.running->index)
             return i;
     return 0;
 }
@@ -116,15 +116,15 @@ static u32 choose(const u8 *enabled, u32 n, int running)
 {
     struct node *node;
     u32 usual = usual_of(enabled, n, running), i;
-    bool forced = running < 0 || sim.task[enabled[running]].next.kind == POINT_YIELD;
+    bool forced = running < 0 || run.task[enabled[running]].next.kind == POINT_YIELD;
     u32 allowed = n;
 
     if (depth < tree->nr_nodes) {
         node = &tree->nodes[depth++];
     } else {
-        if (sim.delay_bound >= 0)
-            allowed = (u32)sim.delay_bound - delays + 1;
-        else if (!forced && sim.depth >= 0 && sim.preemptions >= (u32)sim.depth)
+        if (config.delay_bound >= 0)
+            allowed = (u32)config.delay_bound - delays + 1;
+        else if (!forced && config.depth >= 0 && run.preemptions >= (u32)config.depth)
             allowed = 1;
         node = push_node();
         for (i = 0; i < n && i < allowed; i++)
@@ -134,13 +134,13 @@ static u32 choose(const u8 *enabled, u32 n, int running)
     ASSERT(node->at < node->n && node->first + node->n <= tree->nr_options);
     ASSERT(depth <= tree->nr_nodes);
     share /= node->n;
-    if (sim.delay_bound >= 0)
+    if (config.delay_bound >= 0)
         delays += node->at;
     for (i = 0; i < n; i++)
         if (enabled[i] == tree->options[node->first + node->at])
             return i;
     /* Accesses were promoted on the way: the search begins anew. */
-    sim_end(sim.nr_promoted != tree->promoted_then ? END_PRUNED : END_REPLAY_LOST);
+    sim_end(nr_promoted != tree->promoted_then ? END_PRUNED : END_REPLAY_LOST);
 }
 
 static bool decide(u32 what)
@@ -164,7 +164,7 @@ static void end(void)
 {
     tree->done += share;
     ASSERT(tree->done < 1 + 1e-6);
-    sim.share_done = tree->done;
+    schedule.share_done = tree->done;
 }
 
 static void drop(void *search)

@@ -31,27 +31,27 @@ static void forget(void)
 {
     search->nr_nodes = search->nr_events = search->analysed = 0;
     search->done = 0;
-    search->promoted_then = sim.nr_promoted;
-    search->restarted = sim.execution;
+    search->promoted_then = nr_promoted;
+    search->restarted = run.execution;
     search->fresh = true;
 }
 
 static void prepare(void)
 {
-    bool fresh = !sim.search;
+    bool fresh = !schedule.search;
 
-    if (fresh && !(sim.search = calloc(1, sizeof(*search))))
+    if (fresh && !(schedule.search = calloc(1, sizeof(*search))))
         abort();
-    search = sim.search;
+    search = schedule.search;
     if (fresh)
         forget();
-    sim.restarted = search->restarted;
-    sim.share_done = search->done;
+    schedule.restarted = search->restarted;
+    schedule.share_done = search->done;
 }
 
 static bool changed(void)
 {
-    return sim.nr_promoted != search->promoted_then;
+    return nr_promoted != search->promoted_then;
 }
 
 /* Whether there is another way at the last node; takes it. */
@@ -63,7 +63,7 @@ static bool next_at(struct node *node)
         return node->task++ == 0;
     node->done |= ONE(node->task);
     left = node->backtrack & ~node->done & ~node->asleep;
-    for (u32 i = 0; i < sim.nr_tasks; i++)
+    for (u32 i = 0; i < run.nr_tasks; i++)
         if (left & ONE(i)) {
             node->task = (u8)i;
             return true;
@@ -76,7 +76,7 @@ static void settle(void);
 /* The finish task's writes are not the last event's. */
 static void body(u32 index)
 {
-    if (index == sim.nr_tasks + 1)
+    if (index == run.nr_tasks + 1)
         settle();
     host_body(index);
 }
@@ -92,13 +92,13 @@ static bool begin(void)
     settled = true;
     if (changed()) {
         forget();
-        sim.restarted = search->restarted;
+        schedule.restarted = search->restarted;
     }
     if (!search->fresh) {
         while (search->nr_nodes && !next_at(&search->nodes[search->nr_nodes - 1]))
             search->nr_nodes--;
         if (!search->nr_nodes) {
-            sim.share_done = search->done = 1;
+            schedule.share_done = search->done = 1;
             return false;
         }
         last = &search->nodes[search->nr_nodes - 1];
@@ -111,8 +111,8 @@ static bool begin(void)
     }
     search->fresh = false;
     memset(last_of, -1, sizeof(last_of));
-    host_body = sim.host.body;
-    sim.host.body = body;
+    host_body = run.host.body;
+    run.host.body = body;
     return true;
 }
 
@@ -132,10 +132,10 @@ static void settle(void)
     e = &search->events[nr_executed - 1];
     if (!asleep)
         return;
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
+    for (u32 i = 0; i < run.nr_tasks; i++) {
         if (!(asleep & ONE(i)))
             continue;
-        dpor_pending(&pending, &sim.task[i]);
+        dpor_pending(&pending, &run.task[i]);
         if (dpor_dependent(e, &pending))
             asleep &= ~ONE(i);
     }
@@ -159,10 +159,10 @@ static struct node *push_node(void)
 
 static u32 usual_of(const u8 *enabled, u32 n, int running)
 {
-    if (running >= 0 && sim.task[enabled[running]].next.kind != POINT_YIELD)
+    if (running >= 0 && run.task[enabled[running]].next.kind != POINT_YIELD)
         return (u32)running;
-    for (u32 i = 0; sim.running && i < n; i++)
-        if (enabled[i] > sim.running->index)
+    for (u32 i = 0; run.running && i < n; i++)
+        if (enabled[i] > run.running->index)
             return i;
     return 0;
 }
@@ -181,8 +181,8 @@ static void new_node(const u8 *enabled, u32 n, int running, task_set all)
     node->enabled = node->allowed = all;
     node->backtrack = ONE(node->task);
     node->asleep = asleep;
-    node->free_switch = running < 0 || sim.task[enabled[running]].next.kind == POINT_YIELD;
-    if (bounded() && !node->free_switch && sim.preemptions >= (u32)sim.depth)
+    node->free_switch = running < 0 || run.task[enabled[running]].next.kind == POINT_YIELD;
+    if (bounded() && !node->free_switch && run.preemptions >= (u32)config.depth)
         node->allowed = ONE(node->task);
 }
 
@@ -223,7 +223,7 @@ static bool decide(u32 what)
 
 static void executed(u32 task)
 {
-    const struct sim_task *t = &sim.task[task];
+    const struct sim_task *t = &run.task[task];
     struct event *e, now;
 
     settle();
@@ -245,7 +245,7 @@ static void executed(u32 task)
     last_of[task] = (int)nr_executed++;
     chosen_at = -1;
     settled = false;
-    sim.doing = &search->events[nr_executed - 1].access;
+    schedule.doing = &search->events[nr_executed - 1].access;
 }
 
 /* What is done at the root, and of the rest what is done below it, and so on. */
@@ -272,15 +272,15 @@ static double share_done(void)
 
 static void end(void)
 {
-    sim.host.body = host_body;
-    sim.doing = NULL;                   /* what an execution that ended did not complete */
+    run.host.body = host_body;
+    schedule.doing = NULL;              /* what an execution that ended did not complete */
     settle();
     if ((lost || nr_executed < search->nr_events) && !changed())
-        sim.ending = END_REPLAY_LOST;
-    if (changed() || sim.ending == END_REPLAY_LOST)
+        run.ending = END_REPLAY_LOST;
+    if (changed() || run.ending == END_REPLAY_LOST)
         return;                         /* it begins anew */
     dpor_analyse();
-    sim.share_done = search->done = share_done();
+    schedule.share_done = search->done = share_done();
 }
 
 static void drop(void *dropped)

@@ -72,16 +72,16 @@ static void draw_points(u32 wanted)
 
 static bool begin(void)
 {
-    u32 d = sim.depth < 1 ? 1 : (u32)sim.depth, n = sim.nr_tasks;
+    u32 d = config.depth < 1 ? 1 : (u32)config.depth, n = run.nr_tasks;
     u32 least = n < LEAST_PROFILE ? n : LEAST_PROFILE;
     bool fresh;
 
     profiling = profile_begin(&profile, least, &fresh);
     if (fresh)
-        sim.longest = 0;
+        schedule.longest = 0;
     lowest = 0;
-    k = profiling ? 0 : (u32)sim.longest;
-    if ((sim.execution & 15) == 15)
+    k = profiling ? 0 : (u32)schedule.longest;
+    if ((run.execution & 15) == 15)
         k *= 2;
     far = FAR * (u64)k > AT_LEAST ? FAR * (u64)k : AT_LEAST;
     draw_points(d - 1 < k ? d - 1 : k);
@@ -109,17 +109,17 @@ static u32 best(const u8 *enabled, u32 n)
 
 static u32 choose(const u8 *enabled, u32 n, int running)
 {
-    const struct sim_task *t = sim.running;
+    const struct sim_task *t = run.running;
     u32 chosen;
 
     (void)running;
-    if (unlikely(walking || sim.choices > far))
+    if (unlikely(walking || run.choices > far))
         return sim_random_below(n);
     if (t && t->next.kind == POINT_YIELD)
         priority[t->index] = --lowest;
     chosen = best(enabled, n);
-    if (sim.choices <= k && unlikely(drawn[sim.choices])) {
-        priority[enabled[chosen]] = drawn[sim.choices];
+    if (run.choices <= k && unlikely(drawn[run.choices])) {
+        priority[enabled[chosen]] = drawn[run.choices];
         chosen = best(enabled, n);
     }
     return chosen;
@@ -127,8 +127,8 @@ static u32 choose(const u8 *enabled, u32 n, int running)
 
 static void end(void)
 {
-    if (profiling && sim.choices > sim.longest && sim.ending != END_STEPS)
-        sim.longest = sim.choices;
+    if (profiling && run.choices > schedule.longest && run.ending != END_STEPS)
+        schedule.longest = run.choices;
 }
 
 const struct strategy strategy_pct = {

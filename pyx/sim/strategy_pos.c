@@ -17,7 +17,7 @@ static void prepare(void) { }
 
 static bool begin(void)
 {
-    for (u32 i = 0; i < sim.nr_tasks; i++)
+    for (u32 i = 0; i < run.nr_tasks; i++)
         priority[i] = sim_random();
     return true;
 }
@@ -35,12 +35,12 @@ static u32 choose(const u8 *enabled, u32 n, int running)
 
 static void executed(u32 task)
 {
-    const struct sim_task *t = &sim.task[task];
+    const struct sim_task *t = &run.task[task];
     bool spins = t->next.kind == POINT_YIELD;
 
-    for (u32 i = 0; i < sim.nr_tasks; i++)
-        if (i == task || (sim.task[i].state == TASK_WAITING
-                          && (spins || accesses_conflict(&t->next, &sim.task[i].next))))
+    for (u32 i = 0; i < run.nr_tasks; i++)
+        if (i == task || (run.task[i].state == TASK_WAITING
+                          && (spins || accesses_conflict(&t->next, &run.task[i].next))))
             priority[i] = sim_random();
 }
 

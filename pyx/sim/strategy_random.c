@@ -13,7 +13,7 @@ static bool begin(void)
 bool sim_decide_at_random(u32 what)
 {
     if (what == DECIDE_DIE)             /* there are many chances, and one death */
-        return sim_random_below(1u << sim.death_rarity) == 0;
+        return sim_random_below(1u << run.death_rarity) == 0;
     return sim_random_below(RARELY) == 0;
 }
 

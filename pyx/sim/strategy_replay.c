@@ -20,13 +20,13 @@ static bool begin(void)
 
 static const struct sim_choice *find(u32 task, u64 at, bool (*wanted)(u8, u32), u32 what)
 {
-    u32 slot = task == 0xffff ? SIM_TASKS : task;
+    u32 slot = task == NO_TASK ? SIM_TASKS : task;
     u32 i = cursor[slot];
 
-    for (; i < sim.nr_script; i++) {
-        const struct sim_choice *c = &sim.script[i];
+    for (; i < schedule.nr_script; i++) {
+        const struct sim_choice *c = &schedule.script[i];
 
-        if (c->task != task || c->decision == 255 || c->at < at)
+        if (c->task != task || c->decision == DECIDE_START || c->at < at)
             continue;
         if (c->at > at)
             break;
@@ -39,19 +39,19 @@ static const struct sim_choice *find(u32 task, u64 at, bool (*wanted)(u8, u32), 
     return NULL;
 }
 
-static bool is_switch(u8 decision, u32 what) { (void)what; return decision == 0; }
+static bool is_switch(u8 decision, u32 what) { (void)what; return decision == DECIDE_SWITCH; }
 static bool is_death(u8 decision, u32 what) { (void)what; return decision == DECIDE_DIE; }
-static bool is_failure(u8 decision, u32 what) { return decision == what + 1; }
+static bool is_failure(u8 decision, u32 what) { return decision == DECIDE_FAULT + what; }
 
 static u32 choose(const u8 *enabled, u32 n, int running)
 {
-    const struct sim_task *t = running >= 0 ? &sim.task[enabled[running]] : sim.running;
-    const struct sim_choice *c = find(t ? t->index : 0xffff, t ? t->accesses : 0, is_switch, 0);
+    const struct sim_task *t = running >= 0 ? &run.task[enabled[running]] : run.running;
+    const struct sim_choice *c = find(t ? t->index : NO_TASK, t ? t->accesses : 0, is_switch, 0);
 
     for (u32 i = 0; c && i < n; i++)
         if (enabled[i] == c->to)
             return i;
-    if (c && sim.strict)
+    if (c && config.strict)
         sim_end(END_REPLAY_LOST);
     if (running >= 0 && t->next.kind != POINT_YIELD)
         return (u32)running;
@@ -63,7 +63,7 @@ static u32 choose(const u8 *enabled, u32 n, int running)
 
 static bool decide(u32 what)
 {
-    struct sim_task *t = sim.running;
+    struct sim_task *t = run.running;
 
     return find(t->index, t->accesses, what == DECIDE_DIE ? is_death : is_failure, what) != NULL;
 }
@@ -72,9 +72,9 @@ static void end(void)
 {
     u32 asked = 0;
 
-    for (u32 i = 0; i < sim.nr_script; i++)
-        asked += sim.script[i].decision != 255;
-    sim.unused = asked - used;
+    for (u32 i = 0; i < schedule.nr_script; i++)
+        asked += schedule.script[i].decision != DECIDE_START;
+    schedule.unused = asked - used;
 }
 
 const struct strategy strategy_replay = {

@@ -115,7 +115,7 @@ static bool begin(void)
         forget();
     intended = NOBODY;
     interesting = profiling ? NULL : draw_object();
-    for (u32 i = 0; i < sim.nr_tasks; i++) {
+    for (u32 i = 0; i < run.nr_tasks; i++) {
         left[i] = interesting ? interesting->most[i] : 0;
         priority[i] = sim_random();
     }
@@ -151,8 +151,8 @@ static u32 draw_of_all(void)
     u8 list[SIM_TASKS];
     u32 n = 0;
 
-    for (u32 i = 0; i < sim.nr_tasks; i++)
-        if (sim.task[i].state == TASK_WAITING)
+    for (u32 i = 0; i < run.nr_tasks; i++)
+        if (run.task[i].state == TASK_WAITING)
             list[n++] = (u8)i;
     return draw(list, n, 0);
 }
@@ -164,10 +164,10 @@ static u32 choose(const u8 *enabled, u32 n, int running)
     (void)running;
     if (profiling)
         return sim_random_below(n);
-    if (intended == NOBODY || !left[intended] || sim.task[intended].state != TASK_WAITING)
+    if (intended == NOBODY || !left[intended] || run.task[intended].state != TASK_WAITING)
         intended = draw_of_all();
     for (u32 i = 0; i < n; i++)
-        if ((enabled[i] == intended || !is_interesting(&sim.task[enabled[i]]))
+        if ((enabled[i] == intended || !is_interesting(&run.task[enabled[i]]))
                 && (found == n || priority[enabled[i]] > priority[enabled[found]]))
             found = i;
     if (found < n)
@@ -180,7 +180,7 @@ static u32 choose(const u8 *enabled, u32 n, int running)
 
 static void executed(u32 task)
 {
-    const struct sim_task *t = &sim.task[task];
+    const struct sim_task *t = &run.task[task];
 
     if (profiling) {
         if (t->next.size)
@@ -193,7 +193,7 @@ static void executed(u32 task)
         intended = NOBODY;
     } else if (t->next.kind == POINT_YIELD) {
         intended = NOBODY;
-        for (u32 i = 0; i < sim.nr_tasks; i++)
+        for (u32 i = 0; i < run.nr_tasks; i++)
             priority[i] = sim_random();
     }
 }

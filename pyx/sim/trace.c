@@ -15,8 +15,8 @@ static u64 value_at(u64 object, u32 size)
 {
     u64 value = 0;
 
-    if (size && size <= 8 && object + size <= sim.arena_size)
-        memcpy(&value, sim.base + object, size);
+    if (size && size <= 8 && object + size <= memory.size)
+        memcpy(&value, memory.base + object, size);
     return value;
 }
 
@@ -30,9 +30,9 @@ u32 trace_stack(u64 *pcs, u32 most)
         u64 *next = (u64 *)frame[0];
         u64 pc = frame[1];
 
-        if (pc < sim.module || pc - sim.module > 1ull << 31)
+        if (pc < memory.module || pc - memory.module > 1ull << 31)
             break;
-        pcs[n++] = pc - sim.module;
+        pcs[n++] = pc - memory.module;
         if (next <= frame || (u64)((char *)next - (char *)frame) > 1 << 17)
             break;
         frame = next;
@@ -42,15 +42,15 @@ u32 trace_stack(u64 *pcs, u32 most)
 
 void trace_event(u32 kind, u64 object, u32 size, u64 pc)
 {
-    struct sim_task *t = sim.running;
+    struct sim_task *t = run.running;
     struct sim_event *e;
 
     if (kind < EVENT_OP_BEGIN || kind == EVENT_FAIL || kind == EVENT_DIE)
-        sim.hash = sim_mix(sim.hash ^ sim_mix((u64)kind << 56 | (u64)t->index << 48
+        run.hash = sim_mix(run.hash ^ sim_mix((u64)kind << 56 | (u64)t->index << 48
                                               | t->accesses << 16 | (size & 0xff))
                            ^ (kind < EVENT_OP_BEGIN ? object : 0)
                            ^ value_at(kind < EVENT_OP_BEGIN ? object : 0, size));
-    if (sim.recording < 2 || nr_events == MOST_EVENTS)
+    if (config.recording < 2 || nr_events == MOST_EVENTS)
         return;
     if (nr_events == max_events) {
         u32 room = max_events ? 2 * max_events : 1024;
@@ -63,7 +63,7 @@ void trace_event(u32 kind, u64 object, u32 size, u64 pc)
     }
     e = &events[nr_events++];
     memset(e, 0, sizeof(*e));
-    e->step = sim.steps;
+    e->step = run.steps;
     e->task = (u16)t->index;
     e->kind = (u8)kind;
     e->size = (u8)size;

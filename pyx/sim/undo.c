@@ -32,11 +32,11 @@ void undo_range(u64 offset, u64 size)
     u64 bytes = (offset + size - start + 15) & ~15ull;
     u64 entries = bytes / sizeof(struct undo);
 
-    if (start + bytes > sim.arena_size)
-        bytes = sim.arena_size - start;
+    if (start + bytes > memory.size)
+        bytes = memory.size - start;
     while (unlikely((u64)(undo_end - undo_next) < entries + 1))
         undo_grow();
-    memcpy(undo_next, sim.base + start, bytes);
+    memcpy(undo_next, memory.base + start, bytes);
     undo_next += entries;
     undo_next->offset = start | BLOCK;
     undo_next->old = bytes;
@@ -62,11 +62,11 @@ void undo_back_to(u64 used)
             u64 start = u->offset & ~(u64)BLOCK;
 
             u -= (bytes + 15) / sizeof(struct undo);
-            ASSERT(u >= undo_start + used && start + bytes <= sim.arena_size);
-            memcpy(sim.base + start, u, bytes);
+            ASSERT(u >= undo_start + used && start + bytes <= memory.size);
+            memcpy(memory.base + start, u, bytes);
         } else {
-            ASSERT(u->offset % 8 == 0 && u->offset + 8 <= sim.arena_size);
-            *(u64 *)(sim.base + u->offset) = u->old;
+            ASSERT(u->offset % 8 == 0 && u->offset + 8 <= memory.size);
+            *(u64 *)(memory.base + u->offset) = u->old;
         }
     }
     undo_next = u;

@@ -59,7 +59,7 @@ static u64 now(void)
 /* A simulation has no clock; a real process has. */
 u64 sim_clock(void)
 {
-    if (sim.window)
+    if (memory.window)
         return 0;
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
@@ -425,7 +425,7 @@ void watch_lives(u64 offset, bool live)
 
 void watch_known_race(int reason)
 {
-    if (sim.checked)
+    if (memory.checked)
         known_race = reason;
 }
 
@@ -449,15 +449,15 @@ void watch_start(const struct watch_host *given)
                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     }
     prctl(PR_SET_TIMERSLACK, 1000);
-    sim.base = host.base;
-    sim.module = host.module;
-    sim.window = 0;
-    sim.checked = host.window;
+    memory.base = host.base;
+    memory.module = host.module;
+    memory.window = 0;
+    memory.checked = host.window;
 }
 
 /* The arena at this address goes away. */
 void watch_stop(const char *base)
 {
-    if (sim.checked && host.base == base)
-        sim.checked = 0;
+    if (memory.checked && host.base == base)
+        memory.checked = 0;
 }

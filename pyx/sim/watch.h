@@ -3,6 +3,7 @@
 #ifndef Z3F_WATCH_H
 #define Z3F_WATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -90,6 +91,12 @@ struct watch_host {
 void watch_start(const struct watch_host *host);
 void watch_stop(const char *base);
 uint64_t sim_clock(void);
+
+/* No execution: the window is empty. */
+void watch_access(uint64_t offset, uint64_t size, bool write, bool atomic, uint64_t pc);
+void watch_payload(uint64_t low, uint64_t high);
+void watch_lives(uint64_t offset, bool live);
+void watch_known_race(int reason);
 #pragma GCC visibility pop
 
 #endif

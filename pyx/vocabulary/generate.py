@@ -6,7 +6,7 @@ them come, never committed:
 
 - ``vocabulary.pxi``: the declarations for Cython, and the enums that the modules export;
 - ``operations.pxi``: the interpreter's table of operations;
-- ``sim.pxi``: the structures of the simulator, for its bindings;
+- ``sim.pxi``: the structures and the state of the simulator, for its bindings;
 - ``_vocabulary.py``: the enums, constants and texts for Python.
 
 Reads plain C only: enums, ``#define NAME number``, and structures of numbers, pointers, arrays and
@@ -34,8 +34,17 @@ INTEGERS = {
 PLAIN = {"bool": "bint", **{name: name for name in ("char", "double", "int", "void", "u8", "u16")}}
 PLAIN.update({name: name for name in ("u32", "u64", "i64")})
 
-SIM_HEADERS = ("sim/access.h", "sim/sim.h", "sim/remote.h", "sim/watch.h", "sim/lock_order.h")
-ALSO_VARIABLES = ("sim", "sim_task", "sim_totals", "strategy", "benign", "remote_trouble")
+SIM_OWNERS = ("config", "run", "schedule", "verdict", "memory")
+"""What the simulator's state is divided among: the variable NAME of struct sim_NAME, in a header of
+its own. Cython has it as sim_NAME."""
+SIM_HEADERS = (
+    *("sim/access.h", "sim/config.h", "sim/memory.h", "sim/verdict.h", "sim/run.h"),
+    *("sim/schedule.h", "sim/benign.h", "sim/trace.h", "sim/lock_order.h", "sim/remote.h"),
+    "sim/watch.h",
+)
+"""In an order in which each structure comes before those that have it as a member."""
+ALSO_VARIABLES = ("sim_task", "sim_totals", "strategy", "benign", "remote_trouble")
+ALSO_VARIABLES += tuple(f"sim_{name}" for name in SIM_OWNERS)
 """Structures whose tag is, or reads like, the name of a variable: Cython has them as NAME_t."""
 TEXTS = {"verdict": ("V_", "numbered")}
 """Enums that Python has as enums of texts: the prefix of the enumerators, and the module of the
@@ -187,6 +196,9 @@ def _extern(header: Header, *, export: bool) -> list[str]:
             lines.append(f"        {kind} {declarator}" + (f'_ "{declarator}"' if keyword else ""))
         if not struct.fields:
             lines.append("        pass")
+    name = header.path.removeprefix("sim/").removesuffix(".h")
+    if name in SIM_OWNERS:
+        lines.append(f'    sim_{name}_t sim_{name} "{name}"')
     return [f'cdef extern from "{header.path}":', *lines, ""] if lines else []
 
 
