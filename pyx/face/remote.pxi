@@ -6,7 +6,7 @@
 cdef extern from "sim/remote.h":
     cdef enum:
         COMMAND_REAL
-        CALL_NONE
+        ASK_NONE
         TURN_PROCESS
         TROUBLE_NONE
     remote_trouble_t remote_trouble
@@ -143,7 +143,7 @@ def remote_ready(u32 index):
 def remote_expects(u32 index):
     """A new process is to say that it has started."""
     remote_slots[index].turn = TURN_PROCESS
-    remote_slots[index].call.what = CALL_NONE
+    remote_slots[index].call.what = ASK_NONE
 
 
 def remote_problem():

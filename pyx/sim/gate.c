@@ -33,7 +33,7 @@ void sim_remember(u64 *word)
     if (!memory.window && !window_kept)
         return;
     if (unlikely(run.remote))
-        remote_ask(&(struct remote_call){ .what = CALL_REMEMBER, .object = offset_of(word) });
+        remote_ask(&(struct remote_call){ .what = ASK_REMEMBER, .object = offset_of(word) });
     else
         undo_word(offset_of(word), 8);
 }
@@ -53,7 +53,7 @@ void sim_payload_begin(u64 low, u64 high)
 void sim_turns(u64 turns)
 {
     if (unlikely(run.remote) && memory.window)
-        remote_ask(&(struct remote_call){ .what = CALL_TURNS, .value = turns });
+        remote_ask(&(struct remote_call){ .what = ASK_TURNS, .value = turns });
     else if (memory.window)
         sim_ran_long(turns);
 }
@@ -80,7 +80,7 @@ void sim_payload_end(void)
 u32 sim_history_invoke(u32 object, bool write, u64 value)
 {
     if (unlikely(run.remote) && memory.window)
-        return (u32)remote_ask(&(struct remote_call){ .what = CALL_INVOKE, .number = object,
+        return (u32)remote_ask(&(struct remote_call){ .what = ASK_INVOKE, .number = object,
                                                       .write = write, .value = value });
     return memory.window ? linear_invoke(run.running->index, object, write, value) : ~0u;
 }
@@ -88,7 +88,7 @@ u32 sim_history_invoke(u32 object, bool write, u64 value)
 void sim_leave_operation(void)
 {
     if (run.remote == REMOTE_GATED)
-        remote_ask(&(struct remote_call){ .what = CALL_LEAVES });
+        remote_ask(&(struct remote_call){ .what = ASK_LEAVES });
     if (run.running && sim_in_fiber())
         sim_end(END_VERDICT);
 }
@@ -100,7 +100,7 @@ bool sim_holds(u32 *lock)
     u32 offset = (u32)offset_of(lock);
 
     if (unlikely(run.remote))
-        return remote_ask(&(struct remote_call){ .what = CALL_HOLDS, .object = offset });
+        return remote_ask(&(struct remote_call){ .what = ASK_HOLDS, .object = offset });
     for (u32 i = 0; i < run.running->nr_held; i++)
         if (run.running->held[i] == offset)
             return true;
@@ -134,7 +134,7 @@ void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc)
 void sim_no_locks_in(u64 start, u64 size)
 {
     if (unlikely(run.remote))
-        remote_ask(&(struct remote_call){ .what = CALL_NO_LOCKS_IN, .object = start,
+        remote_ask(&(struct remote_call){ .what = ASK_NO_LOCKS_IN, .object = start,
                                           .size = size, .pc = HERE });
     else
         sim_no_locks_in_at(start, size, HERE);
@@ -153,7 +153,7 @@ void sim_no_locks_in_at(u64 start, u64 size, u64 pc)
 void sim_op_enter(void)
 {
     if (unlikely(run.remote) && memory.window)
-        remote_ask(&(struct remote_call){ .what = CALL_ENTERS });
+        remote_ask(&(struct remote_call){ .what = ASK_ENTERS });
     else if (memory.window)
         run.running->held_before = run.running->nr_held;
 }
@@ -162,7 +162,7 @@ void sim_op_enter(void)
 void sim_op_left(void)
 {
     if (unlikely(run.remote))
-        remote_ask(&(struct remote_call){ .what = CALL_LEFT, .pc = HERE });
+        remote_ask(&(struct remote_call){ .what = ASK_LEFT, .pc = HERE });
     else
         sim_op_left_at(HERE);
 }

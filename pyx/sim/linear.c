@@ -130,7 +130,7 @@ void linear_respond(u32 operation, u64 value)
     if (operation == NONE)
         return;
     if (unlikely(run.remote)) {
-        remote_ask(&(struct remote_call){ .what = CALL_RESPOND, .number = operation,
+        remote_ask(&(struct remote_call){ .what = ASK_RESPOND, .number = operation,
                                           .value = value });
         return;
     }

@@ -357,7 +357,7 @@ void sim_gate_yield(void)
 bool sim_gate_should_fail(int fault)
 {
     if (unlikely(run.remote))
-        return memory.window && remote_ask(&(struct remote_call){ .what = CALL_FAULT,
+        return memory.window && remote_ask(&(struct remote_call){ .what = ASK_FAULT,
                                                                .number = (u32)fault, .pc = HERE });
     return memory.window && sim_decide((u32)fault, HERE);
 }

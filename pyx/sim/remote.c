@@ -77,7 +77,7 @@ u64 remote_ask(const struct remote_call *call)
 
 bool remote_access(const struct access *a, const u64 *expected, int failure_order)
 {
-    struct remote_call call = { .what = CALL_ACCESS, .access = *a,
+    struct remote_call call = { .what = ASK_ACCESS, .access = *a,
                                 .failure_order = (u8)failure_order };
     bool did;
 
@@ -99,7 +99,7 @@ bool remote_lock(const struct access *a, int lock_class, bool may_fail)
     u64 window;
     bool taken = true;
 
-    if (!remote_ask(&(struct remote_call){ .what = CALL_LOCK, .access = *a,
+    if (!remote_ask(&(struct remote_call){ .what = ASK_LOCK, .access = *a,
                                            .number = (u32)lock_class, .write = may_fail })
             && a->kind == POINT_TRYLOCK && run.remote == REMOTE_GATED)
         return false;
@@ -137,13 +137,13 @@ bool remote_lock(const struct access *a, int lock_class, bool may_fail)
 /* The answer says something of a wait for work only. */
 bool remote_wait(const struct access *a)
 {
-    return remote_ask(&(struct remote_call){ .what = CALL_WAIT, .access = *a });
+    return remote_ask(&(struct remote_call){ .what = ASK_WAIT, .access = *a });
 }
 
 void remote_sleeps(const char *where, u32 preempt_count, u64 pc)
 {
     snprintf(mine->verdict.where, sizeof(mine->verdict.where), "%s", where);
-    remote_ask(&(struct remote_call){ .what = CALL_SLEEPS, .number = preempt_count, .pc = pc });
+    remote_ask(&(struct remote_call){ .what = ASK_SLEEPS, .number = preempt_count, .pc = pc });
 }
 
 _Noreturn void remote_fail(int kind, const char *where, u64 page, u64 handle, u64 lock, u64 pc,
@@ -159,7 +159,7 @@ _Noreturn void remote_fail(int kind, const char *where, u64 page, u64 handle, u6
     v->pc = pc;
     snprintf(v->where, sizeof(v->where), "%s", where);
     snprintf(v->text, sizeof(v->text), "%s", text);
-    remote_ask(&(struct remote_call){ .what = CALL_FAIL });
+    remote_ask(&(struct remote_call){ .what = ASK_FAIL });
     _longjmp(landing, 1);               /* nothing else comes of it */
 }
 
@@ -171,7 +171,7 @@ _Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window)
     mine = slot;
     t->index = index;
     run.running = t;
-    mine->call = (struct remote_call){ .what = CALL_NONE };
+    mine->call = (struct remote_call){ .what = ASK_NONE };
     if (_setjmp(landing) == 0)
         hand_back();
     for (;;) {
@@ -182,7 +182,7 @@ _Noreturn void remote_serve(struct remote_slot *slot, u32 index, u64 window)
             run.remote = REMOTE_GATED;
             memory.window = window;
             run.host.body(index);
-            remote_ask(&(struct remote_call){ .what = CALL_DONE });
+            remote_ask(&(struct remote_call){ .what = ASK_DONE });
         }
         run.remote = REMOTE_NO;
         memory.window = 0;
@@ -296,43 +296,43 @@ static u64 answer(const struct remote_slot *s)
     u32 *word = (u32 *)(memory.base + c->object);
 
     switch (c->what) {
-    case CALL_ACCESS:
+    case ASK_ACCESS:
         return sim_memory_access(&c->access, c->compares ? &c->value : NULL, c->failure_order);
-    case CALL_LOCK:
+    case ASK_LOCK:
         return sim_lock_access(&c->access, (int)c->number, c->write);
-    case CALL_WAIT:
+    case ASK_WAIT:
         return sim_wait_access(&c->access);
-    case CALL_FAULT:
+    case ASK_FAULT:
         return sim_decide(c->number, c->pc);
-    case CALL_REMEMBER:
+    case ASK_REMEMBER:
         undo_word(c->object, 8);
         return 0;
-    case CALL_INVOKE:
+    case ASK_INVOKE:
         return linear_invoke(run.running->index, c->number, c->write, c->value);
-    case CALL_RESPOND:
+    case ASK_RESPOND:
         linear_respond(c->number, c->value);
         return 0;
-    case CALL_HOLDS:
+    case ASK_HOLDS:
         return sim_holds(word);
-    case CALL_SLEEPS:
+    case ASK_SLEEPS:
         sim_might_sleep_at(s->verdict.where, c->number, c->pc);
         return 0;
-    case CALL_NO_LOCKS_IN:
+    case ASK_NO_LOCKS_IN:
         sim_no_locks_in_at(c->object, c->size, c->pc);
         return 0;
-    case CALL_TURNS:
+    case ASK_TURNS:
         sim_turns(c->value);
         return 0;
-    case CALL_ENTERS:
+    case ASK_ENTERS:
         sim_op_enter();
         return 0;
-    case CALL_LEFT:
+    case ASK_LEFT:
         sim_op_left_at(c->pc);
         return 0;
-    case CALL_FAIL:
+    case ASK_FAIL:
         fail(&s->verdict);
     default:
-        sim_end(END_VERDICT);           /* CALL_LEAVES: what it has to say was said */
+        sim_end(END_VERDICT);           /* ASK_LEAVES: what it has to say was said */
     }
 }
 
@@ -350,7 +350,7 @@ void remote_body(u32 index)
         if ((calls & 4095) == 0)        /* a step of a process takes long: look at the clock */
             sim_ran_long(0);
         take_over(&run.task[index], s);
-        if (s->call.what == CALL_DONE)
+        if (s->call.what == ASK_DONE)
             return;
         s->answer = answer(s);
         let_run(index, COMMAND_GO);

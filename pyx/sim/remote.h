@@ -23,23 +23,23 @@ enum remote_command {
 /* What a process asks; the name is what a person is told that it was about to do, where that is no
  * access. */
 enum remote_what {
-    CALL_NONE,                  /* "starts": it has started, and waits for its first command */
-    CALL_DONE,                  /* "has finished" */
-    CALL_ACCESS,                /* "access": to memory, or a birth, a death, a fence */
-    CALL_LOCK,                  /* "lock": an operation of one */
-    CALL_WAIT,                  /* "wait" */
-    CALL_FAULT,                 /* "failure" */
-    CALL_REMEMBER,              /* "access" */
-    CALL_INVOKE,                /* "operation" */
-    CALL_RESPOND,               /* "operation" */
-    CALL_HOLDS,                 /* "check" */
-    CALL_SLEEPS,                /* "check" */
-    CALL_NO_LOCKS_IN,           /* "check" */
-    CALL_TURNS,                 /* "operation": many turns of a loop */
-    CALL_ENTERS,                /* "operation" */
-    CALL_LEFT,                  /* "operation" */
-    CALL_FAIL,                  /* "failed check": the verdict lies beside */
-    CALL_LEAVES,                /* "failed check" */
+    ASK_NONE,                   /* "starts": it has started, and waits for its first command */
+    ASK_DONE,                   /* "has finished" */
+    ASK_ACCESS,                 /* "access": to memory, or a birth, a death, a fence */
+    ASK_LOCK,                   /* "lock": an operation of one */
+    ASK_WAIT,                   /* "wait" */
+    ASK_FAULT,                  /* "failure" */
+    ASK_REMEMBER,               /* "access" */
+    ASK_INVOKE,                 /* "operation" */
+    ASK_RESPOND,                /* "operation" */
+    ASK_HOLDS,                  /* "check" */
+    ASK_SLEEPS,                 /* "check" */
+    ASK_NO_LOCKS_IN,            /* "check" */
+    ASK_TURNS,                  /* "operation": many turns of a loop */
+    ASK_ENTERS,                 /* "operation" */
+    ASK_LEFT,                   /* "operation" */
+    ASK_FAIL,                   /* "failed check": the verdict lies beside */
+    ASK_LEAVES,                 /* "failed check" */
 };
 
 struct remote_call {
