@@ -185,7 +185,7 @@ def remote_state(Simulator simulator, u32 index):
         "size": s.call.access.size, "pc": s.call.access.pc,
         "runs": read_once32(&(<remote_slot *>s).turn) == TURN_PROCESS,
         "instruction": t.program_at, "waits_for": task_at(index + 1).waits_for,
-        "held": [t.held[k] for k in range(t.nr_held)],
+        "held": [t.held[k].offset for k in range(t.nr_held)],
         "progress": task_at(index + 1).progress,
     }
 

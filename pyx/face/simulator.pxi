@@ -71,6 +71,7 @@ cdef extern from "sim/sim.h":       # its structures and state: sim.pxi, which i
     void benign_reset() noexcept nogil
     void coverage_reset() noexcept nogil
     u32 coverage_count() noexcept nogil
+    u32 sim_preemptions() noexcept nogil
     void linear_begin() noexcept nogil
     u64 linear_gave_up
     void linear_forget() noexcept nogil
@@ -246,6 +247,11 @@ cdef class Distinct:
         return bool(distinct_is_exact(self.counted))
 
 
+cdef u32 context_size() noexcept:
+    """Of what an execution may change of its task_t, and an image keeps: a multiple of 64."""
+    return (<u32><u64>&(<task_t *>0).ops + 63) & ~<u32>63
+
+
 cdef class Simulator:
     """A scenario in the sim world."""
 
@@ -318,7 +324,7 @@ cdef class Simulator:
 
     cdef int place(self, list actors) except -1:
         cdef u32 i
-        cdef u32 context = <u32><u64>&(<task_t *>0).ops
+        cdef u32 context = context_size()
         cdef task_t *t
         cdef bytes program
         cdef char *saved
@@ -368,7 +374,7 @@ cdef class Simulator:
         kworkers: (actor, WORK_*, pool)."""
         global view_D, order_cycles
         cdef pool_t *pool = NULL
-        cdef u32 context = <u32><u64>&(<task_t *>0).ops
+        cdef u32 context = context_size()
         cdef u64 design
         self.bind_world()
         design = D
@@ -488,7 +494,7 @@ cdef class Simulator:
         cdef sim_verdict_t *v = &sim_verdict
         found = {
             "ending": ENDING_NAMES[sim_run.ending], "steps": sim_run.steps,
-            "switches": sim_run.switches, "preemptions": sim_run.preemptions,
+            "switches": sim_run.switches, "preemptions": sim_preemptions(),
             "hash": sim_run.hash, "unused": sim_schedule.unused,
             "schedule": choices_of(sim_schedule.taken, sim_schedule.nr_taken),
             "verdict": None, "order": None,
@@ -583,7 +589,7 @@ cdef class Simulator:
         """Of each actor: (state, instruction, pc of its pending point, [(lock, pc)])."""
         return [
             (sim_run.task[i].state, sim_run.task[i].program_at, sim_run.task[i].next.pc,
-             [(sim_run.task[i].held[k], sim_run.task[i].held_pc[k])
+             [(sim_run.task[i].held[k].offset, sim_run.task[i].held[k].pc)
               for k in range(sim_run.task[i].nr_held)])
             for i in range(self.nr)
         ]

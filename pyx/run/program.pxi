@@ -16,9 +16,6 @@ cdef extern from *:
     """
     i64 operand "z3f_operand"(u64 word, u32 flags, const i64 *r) noexcept nogil
 
-cdef enum:
-    TURNS_BETWEEN = 1 << 18
-
 ctypedef void (*operation_t)(const instruction *i) noexcept nogil
 
 cdef operation_t[NR_CODES] operations
@@ -71,14 +68,12 @@ cdef void expectation_failed(const instruction *i, i64 value, i64 wanted) noexce
             <u64>i.c, <u64>value, <u64>wanted)
 
 
-cdef inline u32 jump_to(const instruction *i, u32 at_, u64 *turns) noexcept nogil:
-    """Where a jump goes. A loop of registers alone makes no access by which it could be ended: each
-    time that so many turns are done the gate may."""
+cdef inline u32 jump_to(const instruction *i, u32 at_) noexcept nogil:
+    """Where a jump goes. A loop of registers alone makes no access by which it could be ended: the
+    gate may, and counts its turns. (Here they would be a part of the state, and none came again.)"""
     cdef u32 to = <u32>own_word(&i.a)
     if to < at_:
-        turns[0] += 1
-        if unlikely(not turns[0] & (TURNS_BETWEEN - 1)):
-            gate_turns(turns[0])
+        gate_turn()
     return to
 
 
@@ -88,7 +83,7 @@ cdef void run_program(const instruction *code) noexcept nogil:
     cdef const instruction *i
     cdef u32 at_ = 0
     cdef u32 code_, flags, k
-    cdef u64 head, turns = 0
+    cdef u64 head
     for k in range(NR_REGISTERS):
         r[k] = 0
     while True:
@@ -113,28 +108,34 @@ cdef void run_program(const instruction *code) noexcept nogil:
             r[k] = fetch_add_i64(<i64 *>word_of(i), operand(own_word(&i.b), flags, r))
             continue
         barrier()
+        if code_ == CODE_LOAD:
+            r[k] = load_word(word_of(i), flags)
+            continue
+        barrier()
+        if code_ == CODE_STORE:
+            store_word(word_of(i), <u64>operand(own_word(&i.b), flags, r), flags)
+            continue
+        barrier()
+        if code_ == CODE_ADD:
+            r[k] += operand(own_word(&i.a), flags, r)
+            continue
+        barrier()
         if code_ == CODE_END:
             return
         elif code_ == CODE_JUMP:
-            at_ = jump_to(i, at_, &turns)
+            at_ = jump_to(i, at_)
         elif code_ == CODE_JUMP_UNLESS:
             if not compare_values(<u8>(head >> 40), r[k], operand(own_word(&i.b), flags, r)):
-                at_ = jump_to(i, at_, &turns)
+                at_ = jump_to(i, at_)
         elif code_ == CODE_SET:
             r[k] = <i64>own_word(&i.a)
         elif code_ == CODE_MOVE:
             r[k] = r[own_word(&i.a) & (NR_REGISTERS - 1)]
-        elif code_ == CODE_ADD:
-            r[k] += operand(own_word(&i.a), flags, r)
         elif code_ == CODE_MULTIPLY:
             r[k] *= operand(own_word(&i.a), flags, r)
         elif code_ == CODE_EXPECT:
             if not compare_values(<u8>(head >> 40), r[k], operand(own_word(&i.a), flags, r)):
                 expectation_failed(i, r[k], operand(own_word(&i.a), flags, r))
-        elif code_ == CODE_LOAD:
-            r[k] = load_word(word_of(i), flags)
-        elif code_ == CODE_STORE:
-            store_word(word_of(i), <u64>operand(own_word(&i.b), flags, r), flags)
         elif code_ == CODE_EXCHANGE:
             r[k] = <i64>exchange64(word_of(i), <u64>operand(own_word(&i.b), flags, r))
         elif code_ == CODE_CAS:

@@ -5,8 +5,8 @@
  * release fence, or with C11's release sequences its task's last release store there, released. A
  * lock is a location; a reader-writer lock keeps what its readers released apart, for writers only.
  *
- * Released clocks are never written to: locations share them. All are forgotten with the execution;
- * tasks' own clocks grow on, from execution to execution, so that what came before is ordered. */
+ * Released clocks are never written to: locations share them. All are forgotten with the execution:
+ * what came before it is ordered, and each task's own clock is 1. */
 #include "clocks.h"
 #include "granule.h"
 
@@ -14,25 +14,27 @@
 #include <string.h>
 
 u32 *clocks;
-u32 clock_tasks, clock_stride, clock_base;
+u32 clock_tasks, clock_stride;
 u64 *log_start, *log_next, *log_end;
-bool clocks_behind;
 
 static bool begun;                      /* the clocks are this execution's */
 
-/* Of a location: released clocks, 0 where there is none. */
-struct location { u32 start, released, by_readers; };
-static u32 *location_of;                /* by its first byte: 1 + its number, if that agrees */
+/* Of a location: released clocks, 0 where there is none. Where `released` is a task's clock as it was,
+ * and no sum, its epoch then: who knows that epoch knows all of it. */
+struct location { u32 start, released, by_readers, next, epoch; };
+u32 *location_at;                       /* of four bytes: 1 + the number of one that begins there, if
+                                           that agrees; the others by `next` */
 static struct location *location;
 static u32 *own;                        /* of a location and a task: what it last released there */
-static u32 nr_locations, max_locations;
+u32 nr_locations;
+static u32 max_locations;
 
 static u32 *released;                   /* the pool; number 0 is none */
 static u32 nr_released, max_released;
 
 static u32 *seen;                       /* of a task: what its relaxed loads could have acquired */
 static bool seen_any[SIM_TASKS];
-static u32 fence[SIM_TASKS];            /* what its last release fence released */
+u32 clock_fence[SIM_TASKS];             /* what its last release fence released */
 
 static void *grown(void *old, u64 bytes)
 {
@@ -50,10 +52,9 @@ void clocks_start(u64 arena_size)
     clock_stride = (clock_tasks + 7) & ~7u;
     clocks = calloc((u64)clock_tasks * clock_stride, sizeof(u32));
     seen = calloc((u64)clock_tasks * clock_stride, sizeof(u32));
-    location_of = calloc(arena_size + 16, sizeof(u32));
-    if (!clocks || !seen || !location_of)
+    location_at = calloc(arena_size / 4 + 4, sizeof(u32));
+    if (!clocks || !seen || !location_at)
         abort();
-    clock_base = 1;
     clocks_begin();
 }
 
@@ -61,22 +62,24 @@ void clocks_stop(void)
 {
     free(clocks);
     free(seen);
-    free(location_of);
+    free(location_at);
     free(location);
     free(own);
     free(released);
     free(log_start);
-    clocks = seen = location_of = own = released = NULL;
+    clocks = seen = location_at = own = released = NULL;
     location = NULL;
     log_start = log_next = log_end = NULL;
-    max_locations = max_released = 0;
+    nr_locations = max_locations = max_released = 0;
 }
 
 void clocks_begin(void)
 {
-    log_next = log_start;
     begun = false;
-    clocks_behind = true;
+    log_next = log_start;
+    if (unlikely(log_next == log_end))
+        clocks_log_grow();
+    *log_next++ = POINT_NONE << LOG_KIND;
 }
 
 void clocks_log_grow(void)
@@ -106,25 +109,13 @@ static inline void copy(u32 *to, const u32 *from)
 static void begin_late(void)
 {
     begun = true;
-    races_begun();
     nr_locations = 0;
     nr_released = 1;
+    memset(clocks, 0, (u64)clock_tasks * clock_stride * sizeof(u32));
     for (u32 i = 0; i < clock_tasks; i++) {
         seen_any[i] = false;
-        fence[i] = 0;
-        if (clock_of(i)[i] > clock_base)
-            clock_base = clock_of(i)[i];
-    }
-    if (clock_base > CLOCK_MASK / 2) {
-        races_forget();
-        clock_base = 1;
-    }
-    for (u32 i = 0; i < clock_tasks; i++) {
-        u32 *c = clock_of(i);
-
-        for (u32 k = 0; k < clock_stride; k++)
-            c[k] = clock_base;
-        c[i] = clock_base + 1;
+        clock_fence[i] = 0;
+        clock_of(i)[i] = 1;
     }
 }
 
@@ -158,14 +149,21 @@ static u32 release(const u32 *c, u32 and)
 
 static inline struct location *find(u64 start)
 {
-    u32 i = location_of[start] - 1;
+    u32 i = location_at[start >> 2];
+    struct location *l;
 
-    return i < nr_locations && location[i].start == (u32)start ? &location[i] : NULL;
+    if (i - 1 >= nr_locations || location[i - 1].start >> 2 != start >> 2)
+        return NULL;
+    for (l = &location[i - 1]; l->start != (u32)start; l = &location[l->next - 1])
+        if (!l->next)
+            return NULL;
+    return l;
 }
 
 static struct location *make(u64 start)
 {
     struct location *l = find(start);
+    u32 *at = &location_at[start >> 2], next;
 
     if (l)
         return l;
@@ -175,8 +173,9 @@ static struct location *make(u64 start)
         own = grown(own, (u64)max_locations * clock_stride * sizeof(u32));
     }
     clear(own + (u64)nr_locations * clock_stride);
-    location[nr_locations] = (struct location){ .start = (u32)start };
-    location_of[start] = nr_locations + 1;
+    next = *at - 1 < nr_locations && location[*at - 1].start >> 2 == start >> 2 ? *at : 0;
+    location[nr_locations] = (struct location){ .start = (u32)start, .next = next };
+    *at = nr_locations + 1;
     return &location[nr_locations++];
 }
 
@@ -197,13 +196,19 @@ void clocks_divide(u64 start, u64 at)
     part = make(at);
     l = &location[i];
     part->released = l->released;
+    part->epoch = l->epoch;
     part->by_readers = l->by_readers;
     copy(own_of(part, 0), own_of(l, 0));
 }
 
 void clocks_drop(u64 start)
 {
-    location_of[start] = 0;
+    struct location *l = find(start);
+
+    if (!l)
+        return;
+    l->released = l->by_readers = l->epoch = 0;
+    clear(own_of(l, 0));
 }
 
 static inline u64 location_end(u64 start, u64 end)
@@ -238,6 +243,14 @@ bool clocks_acquires(const struct access *a)
     return false;
 }
 
+ALWAYS_INLINE void acquire_at(const struct location *l, u32 *into, int kind)
+{
+    if (l->released && (l->epoch == 0 || !ordered(l->epoch, into)))
+        join(into, clock_number(l->released));
+    if (l->by_readers && kind != POINT_READ_LOCK)
+        join(into, clock_number(l->by_readers));
+}
+
 void clocks_acquire(u32 task, const struct access *a)
 {
     const struct location *l;
@@ -256,10 +269,7 @@ void clocks_acquire(u32 task, const struct access *a)
             seen_any[task] = true;
             clear(into);
         }
-        if (l->released)
-            join(into, clock_number(l->released));
-        if (l->by_readers && a->kind != POINT_READ_LOCK)
-            join(into, clock_number(l->by_readers));
+        acquire_at(l, into, a->kind);
     }
 }
 
@@ -267,7 +277,7 @@ void clocks_acquire(u32 task, const struct access *a)
  * one knows the other. */
 static inline u32 handed_on(u32 task, const struct location *l)
 {
-    u32 f = fence[task];
+    u32 f = clock_fence[task];
     u32 o = config.release_sequence == RELEASE_SEQUENCE_C11 ? *own_of(l, task) : 0;
 
     if (!f || !o)
@@ -275,9 +285,21 @@ static inline u32 handed_on(u32 task, const struct location *l)
     return clock_number(f)[task] > clock_number(o)[task] ? f : o;
 }
 
+/* A store there takes the place of what was released, a read-modify-write adds to it. */
+ALWAYS_INLINE void hand_on(struct location *l, u32 task, u32 head, bool reads)
+{
+    if (!reads || !l->released || (head && l->epoch && ordered(l->epoch, clock_number(head)))) {
+        l->epoch = head ? task << CLOCK_BITS | clock_number(head)[task] : 0;
+        l->released = head;
+    } else if (head) {
+        l->epoch = 0;
+        l->released = release(clock_number(head), l->released);
+    }
+}
+
 static inline void release_at(u64 start, u32 task, const struct access *a, u32 *mine)
 {
-    struct location *l = a->order & ORDER_RELEASE || fence[task] ? make(start) : find(start);
+    struct location *l = a->order & ORDER_RELEASE || clock_fence[task] ? make(start) : find(start);
     u32 head;
 
     if (!l)
@@ -292,19 +314,9 @@ static inline void release_at(u64 start, u32 task, const struct access *a, u32 *
     } else {
         head = handed_on(task, l);
     }
-    if (!a->reads) {                    /* a store: what was there is over */
-        l->released = head;
-        l->by_readers = 0;
-    } else if (!l->released) {
-        l->released = head;
-    } else if (head && (a->order & (ORDER_ACQUIRE | ORDER_RELEASE))
-                           != (ORDER_ACQUIRE | ORDER_RELEASE)) {
-        l->released = release(clock_number(head), l->released);
-    } else if (head) {                  /* it has just acquired what was there */
-        l->released = head;
-    }
-    if (a->kind == POINT_WRITE_UNLOCK)
-        l->by_readers = 0;              /* the writer has acquired that */
+    hand_on(l, task, head, a->reads);
+    if (!a->reads || a->kind == POINT_WRITE_UNLOCK)
+        l->by_readers = 0;              /* what was there is over, or the writer has acquired it */
 }
 
 void clocks_release(u32 task, const struct access *a)
@@ -319,6 +331,25 @@ void clocks_release(u32 task, const struct access *a)
         clock_of(task)[task]++;
 }
 
+/* What most of the log is: a spinlock, in a word that nothing divides. */
+ALWAYS_INLINE void spinlock(u32 task, u64 offset, bool takes)
+{
+    u32 *clock = clock_of(task), head;
+    struct location *l = find(offset);
+
+    if (takes) {
+        if (l)
+            acquire_at(l, clock, POINT_LOCK);
+        return;
+    }
+    if (!l)
+        l = make(offset);
+    head = release(clock, 0);
+    *own_of(l, task) = head;
+    hand_on(l, task, head, true);
+    clock[task]++;
+}
+
 static void pass_fence(u32 task, u32 order)
 {
     u32 *c = clock_of(task);
@@ -326,9 +357,18 @@ static void pass_fence(u32 task, u32 order)
     if (order & (ORDER_ACQUIRE | ORDER_SEQ_CST) && seen_any[task])
         join(c, seen + task * clock_stride);
     if (order & (ORDER_RELEASE | ORDER_SEQ_CST)) {
-        fence[task] = release(c, 0);
+        clock_fence[task] = release(c, 0);
         c[task]++;
     }
+}
+
+/* Whether these four bytes are one location: nothing else touched them, or only as a whole. */
+static inline bool is_whole_word(u64 offset)
+{
+    u64 word = granule[offset >> 3];
+    u32 bounds = (u32)word >> (offset & 7);
+
+    return (bounds & 0x1f) == 0x11;
 }
 
 void clocks_compute(void)
@@ -343,6 +383,12 @@ void clocks_compute(void)
         };
         u32 task = *e & 127;
 
+        if ((a.kind == POINT_LOCK || a.kind == POINT_UNLOCK) && likely(is_whole_word(a.offset))) {
+            spinlock(task, a.offset, a.kind == POINT_LOCK);
+            continue;
+        }
+        if (a.kind == POINT_NONE)
+            continue;
         if (a.kind == POINT_FENCE) {
             pass_fence(task, a.order);
             continue;
@@ -353,5 +399,4 @@ void clocks_compute(void)
             clocks_release(task, &a);
     }
     log_next = log_start;
-    clocks_behind = false;
 }

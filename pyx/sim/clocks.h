@@ -9,6 +9,8 @@
 
 #include "sim.h"
 
+#pragma GCC visibility push(hidden)
+
 /* An epoch: a task and its own clock. */
 enum { CLOCK_BITS = 25 };
 #define CLOCK_MASK ((1u << CLOCK_BITS) - 1)
@@ -16,7 +18,6 @@ _Static_assert(SIM_TASKS < 1 << (32 - CLOCK_BITS), "a task is a part of an epoch
 
 extern u32 *clocks;                     /* of each task, clock_stride words each */
 extern u32 clock_tasks, clock_stride;
-extern u32 clock_base;                  /* known to everybody when the execution began */
 
 static inline u32 *clock_of(u32 task) { return clocks + task * clock_stride; }
 static inline u32 task_of(u32 e) { return e >> CLOCK_BITS; }
@@ -36,19 +37,31 @@ void clocks_release(u32 task, const struct access *a);
 void clocks_divide(u64 start, u64 at);  /* the location from start on is two from now on */
 void clocks_drop(u64 start);            /* the location is another one from now on */
 
-/* races.c: an execution computes its first clock; no epoch means anything any more. */
-void races_begun(void);
-void races_forget(void);
+/* Whether a location may begin there. */
+extern u32 *location_at, nr_locations;
+static inline bool clocks_located(u64 start)
+{
+    return unlikely(location_at[start >> 2] - 1 < nr_locations);
+}
+
+/* As clocks_release(), of a store: most hand nothing on. */
+extern u32 clock_fence[SIM_TASKS];
+static inline void clocks_store(u32 task, const struct access *a)
+{
+    if (a->order & ORDER_RELEASE || clock_fence[task] || clocks_located(a->offset))
+        clocks_release(task, a);
+}
 
 /* --- the log --- */
 
+/* Begins with a word that says that an execution begins: where it is empty the clocks are up to
+ * date. */
 extern u64 *log_start, *log_next, *log_end;
-extern bool clocks_behind;              /* clocks_compute() has something to do */
 void clocks_log_grow(void);
 
 static inline void clocks_now(void)
 {
-    if (clocks_behind)
+    if (log_next != log_start)
         clocks_compute();
 }
 
@@ -62,7 +75,8 @@ ALWAYS_INLINE void clocks_log(u32 task, const struct access *a)
     *log_next++ = a->offset << LOG_OFFSET | (u64)a->size << LOG_SIZE | (u64)a->writes << LOG_WRITES
                 | (u64)a->reads << LOG_READS | (u64)a->order << LOG_ORDER
                 | (u64)a->kind << LOG_KIND | task;
-    clocks_behind = true;
 }
+
+#pragma GCC visibility pop
 
 #endif

@@ -21,7 +21,7 @@ static int waits_for(const struct sim_task *t)
         return owner <= run.nr_tasks + 2 ? (int)owner - 1 : -1;
     for (u32 i = 0; i < run.nr_tasks; i++)      /* a writer behind readers */
         for (u32 k = 0; k < run.task[i].nr_held; k++)
-            if (run.task[i].held[k] == t->next.offset)
+            if (run.task[i].held[k].offset == t->next.offset)
                 return (int)i;
     return -1;
 }

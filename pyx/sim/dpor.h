@@ -39,7 +39,7 @@ struct search {
     u32 *clocks;                /* of each event: how many events of each task come before */
     u32 nr_events, max_events;
     u32 analysed;               /* events whose races are known */
-    u32 promoted_then;
+    u32 learnt_then;
     bool fresh;
     u64 restarted;
     double done;

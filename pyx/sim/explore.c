@@ -45,12 +45,25 @@ void sim_image(u32 bytes)
     regions_sync();
 }
 
+/* A few words: not worth a call of memcpy each time. */
+static inline void copy_context(void *to, const void *from)
+{
+    for (u32 at = 0; at < context_bytes; at += 64) {
+        memcpy((char *)to + at, (const char *)from + at, 64);
+        __asm__("" ::: "memory");
+    }
+}
+
 static void reset(void)
 {
     undo_reset();
     regions_reset();
-    for (u32 i = 0; i < run.nr_tasks + 2; i++)
-        memcpy(run.task[i].context, run.task[i].saved, context_bytes);
+    for (u32 i = 0; i < run.nr_tasks + 2; i++) {
+        if (!run.task[i].has_run)
+            continue;
+        copy_context(run.task[i].context, run.task[i].saved);
+        run.task[i].has_run = 0;
+    }
 }
 
 u64 sim_now(void)
@@ -70,9 +83,9 @@ static u32 word_at(u64 offset)
  * named there, but all the others are done. */
 static bool still_held(const struct sim_task *t, u32 k)
 {
-    u32 word = word_at(t->held[k]);
+    u32 word = word_at(t->held[k].offset);
 
-    return t->held_kind[k] == POINT_READ_LOCK ? word >= READER
+    return t->held[k].kind == POINT_READ_LOCK ? word >= READER
                                               : (word & OWNER_MASK) == t->index + 1;
 }
 
@@ -91,9 +104,10 @@ static bool locks_are_left(void)
             run.running = t;
             snprintf(text, sizeof(text), died ? "task %u died with the lock 0x%x held, and nobody "
                      "has set it free" : "task %u ends with the lock 0x%x held", i + 1,
-                     t->held[k]);
-            sim_report(died ? V_ORPHANED_LOCK : V_LOCK_MISUSE, "end", 0, 0, t->held[k], text);
-            verdict.pc = t->held_pc[k];
+                     t->held[k].offset);
+            sim_report(died ? V_ORPHANED_LOCK : V_LOCK_MISUSE, "end", 0, 0, t->held[k].offset,
+                       text);
+            verdict.pc = t->held[k].pc;
             run.ending = END_VERDICT;
             return true;
         }
@@ -186,7 +200,7 @@ int sim_explore(u64 executions, u64 nanoseconds, u64 left)
             why = STOP_PROCESS;
             break;
         }
-        run.rng = sim_random_next(sim_mix(config.seed ^ sim_mix(run.execution + 1)) | 1);
+        sim_random_start(sim_mix(config.seed ^ sim_mix(run.execution + 1)));
         run.unnumbered = run.ran_long = false;
         run.hash = 0;
         trace_reset();

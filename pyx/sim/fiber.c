@@ -42,7 +42,7 @@ void *fiber_new(u32 index, void (*entry)(void))
     return c;
 }
 
-void fiber_switch(void **save, void *to)
+void fiber_switch(void **save, void *const *to)
 {
     /* The slow way, one system call a switch, for machines without a switch of our own. */
     ucontext_t *from = &main_context;
@@ -51,7 +51,8 @@ void fiber_switch(void **save, void *to)
         if (save == &run.task[i].sp)
             from = &contexts[i];
     *save = from;
-    swapcontext(from, (ucontext_t *)to);
+    if (*to != from)
+        swapcontext(from, (ucontext_t *)*to);
 }
 
 #endif

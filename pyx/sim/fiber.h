@@ -9,16 +9,16 @@
 int fiber_stacks(u32 n);
 void *fiber_new(u32 index, void (*entry)(void));
 #if defined(__x86_64__)
-/* Inlined, and left by a jump: a call without its return would have the processor foresee a wrong
- * address for each return that follows. Needs -mno-red-zone. */
-static inline __attribute__((always_inline)) void fiber_switch(void **save, void *to)
+/* Saves first: the two may be one. Inlined, and left by a jump: a call without its return would have
+ * the processor foresee a wrong address for each return that follows. Needs -mno-red-zone. */
+static inline __attribute__((always_inline)) void fiber_switch(void **save, void *const *to)
 {
     __asm__ volatile(
         "leaq 1f(%%rip), %%rax\n\t"
         "pushq %%rax\n\t"
         "pushq %%rbp\n\t"
         "movq %%rsp, (%0)\n\t"
-        "movq %1, %%rsp\n\t"
+        "movq (%1), %%rsp\n\t"
         "popq %%rbp\n\t"
         "popq %%rcx\n\t"
         "jmp *%%rcx\n"
@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) void fiber_switch(void **save, void
           "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
 }
 #else
-void fiber_switch(void **save, void *to);
+void fiber_switch(void **save, void *const *to);
 #endif
 bool fiber_on_guard(const void *address);
 const char *fiber_top(u32 index);

@@ -49,13 +49,28 @@ void sim_payload_begin(u64 low, u64 high)
     run.running->high = high;
 }
 
-/* The interpreter has jumped back so many times in this program, and may go on for ever. */
-void sim_turns(u64 turns)
+enum { TURNS_BETWEEN = 1 << 18 };
+
+/* The interpreter jumps back in a program, and may go on for ever. */
+void sim_turn(void)
 {
-    if (unlikely(run.remote) && memory.window)
-        remote_ask(&(struct remote_call){ .what = ASK_TURNS, .value = turns });
-    else if (memory.window)
-        sim_ran_long(turns);
+    static u32 turns;                   /* of a process */
+
+    if (!memory.window)
+        return;
+    if (unlikely(run.remote)) {
+        if ((++turns & (TURNS_BETWEEN - 1)) == 0)
+            remote_ask(&(struct remote_call){ .what = ASK_TURNS });
+    } else if ((++run.running->turns & (TURNS_BETWEEN - 1)) == 0) {
+        sim_ran_long();
+    }
+}
+
+/* A process of that task has done so many of them. */
+void sim_turns(void)
+{
+    run.running->turns += TURNS_BETWEEN;
+    sim_ran_long();
 }
 
 /* As the kernel's data_race(): the next access is meant to race, for a reason that is listed. */
@@ -102,7 +117,7 @@ bool sim_holds(u32 *lock)
     if (unlikely(run.remote))
         return remote_ask(&(struct remote_call){ .what = ASK_HOLDS, .object = offset });
     for (u32 i = 0; i < run.running->nr_held; i++)
-        if (run.running->held[i] == offset)
+        if (run.running->held[i].offset == offset)
             return true;
     return false;
 }
@@ -124,10 +139,10 @@ void sim_might_sleep_at(const char *where, u32 preempt_count, u64 pc)
         sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, 0, pc,
                  "may sleep, but the caller declared that it must not");
     for (u32 i = 0; i < t->nr_held; i++) {
-        if (t->held_class[i] == LC_PG)
+        if (t->held[i].lock_class == LC_PG)
             continue;                   /* PG_locked sleeps itself */
-        snprintf(text, sizeof(text), "may sleep with the spinlock 0x%x held", t->held[i]);
-        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, t->held[i], pc, text);
+        snprintf(text, sizeof(text), "may sleep with the spinlock 0x%x held", t->held[i].offset);
+        sim_fail(V_SLEEP_IN_ATOMIC, where, 0, 0, t->held[i].offset, pc, text);
     }
 }
 
@@ -145,8 +160,8 @@ void sim_no_locks_in_at(u64 start, u64 size, u64 pc)
     const struct sim_task *t = run.running;
 
     for (u32 i = 0; i < t->nr_held; i++)
-        if (t->held[i] >= start && t->held[i] < start + size)
-            sim_fail(V_LOCK_MISUSE, "check_no_locks_in", 0, 0, t->held[i], pc,
+        if (t->held[i].offset >= start && t->held[i].offset < start + size)
+            sim_fail(V_LOCK_MISUSE, "check_no_locks_in", 0, 0, t->held[i].offset, pc,
                      "memory is freed with a lock held in it");
 }
 
@@ -175,6 +190,6 @@ void sim_op_left_at(u64 pc)
     if (likely(t->nr_held <= t->held_before))
         return;
     snprintf(text, sizeof(text), "an operation returned with %u locks held, the last is 0x%x",
-             t->nr_held - t->held_before, t->held[t->nr_held - 1]);
-    sim_fail(V_LOCK_MISUSE, "op_leave", 0, 0, t->held[t->nr_held - 1], pc, text);
+             t->nr_held - t->held_before, t->held[t->nr_held - 1].offset);
+    sim_fail(V_LOCK_MISUSE, "op_leave", 0, 0, t->held[t->nr_held - 1].offset, pc, text);
 }

@@ -57,7 +57,7 @@ cdef extern from "sim/remote.h":
     bint gate_wait_work "sim_gate_wait_work"(void *items) noexcept nogil
     void gate_yield "sim_gate_yield"() noexcept nogil
     void gate_progress "z3f_progress"(u32 at) noexcept nogil
-    void gate_turns "sim_turns"(u64 turns) noexcept nogil
+    void gate_turn "sim_turn"() noexcept nogil
     void gate_look_away "sim_look_away"() noexcept nogil
     void gate_look_again "sim_look_again"() noexcept nogil
     void gate_peek "sim_peek"(const u64 *word, bint writes) noexcept nogil

@@ -23,7 +23,7 @@ static inline u64 in_window(const volatile void *p)
 static inline bool is_point(const struct access *a)
 {
     return a->kind >= POINT_RMW || unlikely(config.every_access)
-        || (unlikely(promoted_filter[(a->pc ^ a->pc >> 13) & 8191]) && promoted(a->pc));
+        || (unlikely(may_be_promoted(a->pc)) && promoted(a->pc));
 }
 
 static __attribute__((noinline, cold)) void special(struct sim_task *t, const struct access *a)
@@ -46,8 +46,9 @@ static inline __attribute__((always_inline)) bool access_memory(struct access a,
 
     if (unlikely(run.remote))
         return remote_access(COPY_OF(&a), expected, failure_order);
-    if (unlikely((++t->accesses & 0xfffff) == 0))
-        sim_ran_long(0);
+    t->accesses++;
+    if (a.kind < POINT_RMW && unlikely((t->accesses & 0xfffff) == 0))
+        sim_ran_long();                 /* others are steps: see sim_count_step() */
     if (unlikely(t->special))
         special(t, COPY_OF(&a));
     if (is_point(&a))
@@ -65,11 +66,62 @@ bool sim_memory_access(const struct access *a, const u64 *expected, int failure_
     return access_memory(*a, expected, failure_order);
 }
 
-static void plain_access(u64 offset, u32 size, bool write, u64 pc)
+static __attribute__((noinline)) void any_access(const struct access *a)
 {
-    access_memory((struct access){ .kind = write ? POINT_STORE : POINT_LOAD, .reads = !write,
-                                   .writes = write, .size = size, .offset = offset, .pc = pc },
-                  NULL, 0);
+    access_memory(*a, NULL, 0);
+}
+
+/* What most accesses are, loads and stores: nothing but observed. False where there is more to it:
+ * `point` says whether it is a schedule point and no more. */
+ALWAYS_INLINE bool light_access(struct access a, bool *point)
+{
+    struct sim_task *t = run.running;
+
+    *point = false;
+    if (unlikely(run.remote) || unlikely(t->special)
+            || unlikely((t->accesses & 0xfffff) == 0xfffff))
+        return false;
+    *point = is_point(&a);
+    if (unlikely(*point))
+        return false;
+    t->accesses++;
+    sim_observe(t, &a);
+    return true;
+}
+
+/* The others, which go on where another task may have been in between. Apart, so that what is in
+ * registers need not be saved where nobody else comes. */
+ALWAYS_INLINE void heavy_access(struct access a, bool point)
+{
+    struct sim_task *t = run.running;
+
+    if (!point) {
+        any_access(COPY_OF(&a));
+        return;
+    }
+    t->accesses++;
+    sim_point(t, &a);
+    sim_observe(t, &a);
+}
+
+ALWAYS_INLINE struct access plain_record(u64 offset, u32 size, bool write, u64 pc)
+{
+    return (struct access){ .kind = write ? POINT_STORE : POINT_LOAD, .reads = !write,
+                            .writes = write, .size = size, .offset = offset, .pc = pc };
+}
+
+static __attribute__((noinline)) void plain_heavy(u64 offset, u32 size, bool write, u64 pc,
+                                                  bool point)
+{
+    heavy_access(plain_record(offset, size, write, pc), point);
+}
+
+static __attribute__((noinline)) void plain_access(u64 offset, u32 size, bool write, u64 pc)
+{
+    bool point;
+
+    if (unlikely(!light_access(plain_record(offset, size, write, pc), &point)))
+        plain_heavy(offset, size, write, pc, point);
 }
 
 #define PLAIN(size)                                                                     \
@@ -232,19 +284,12 @@ static inline int store_order(int order)
 
 static inline int rmw_order(int order)
 {
-    switch (order) {
-    case 0:
-        return 0;
-    case 1:
-    case 2:
-        return ORDER_ACQUIRE;
-    case 3:
-        return ORDER_RELEASE;
-    case 4:
-        return ORDER_ACQUIRE | ORDER_RELEASE;
-    default:
-        return ORDER_ACQUIRE | ORDER_RELEASE | ORDER_SEQ_CST;
-    }
+    static const u8 orders[8] = {
+        0, ORDER_ACQUIRE, ORDER_ACQUIRE, ORDER_RELEASE, ORDER_ACQUIRE | ORDER_RELEASE,
+        ORDER_ACQUIRE | ORDER_RELEASE | ORDER_SEQ_CST,
+    };
+
+    return orders[order & 7];
 }
 
 static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 size, int kind,
@@ -256,6 +301,29 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
                                    .size = size, .offset = offset, .pc = pc },
                   expected, failure);
 }
+
+ALWAYS_INLINE struct access atomic_record(int kind, u64 offset, u32 size, int order, u64 pc)
+{
+    return (struct access){ .kind = (u8)kind, .order = (u8)order, .atomic = true,
+                            .reads = kind == POINT_LOAD, .writes = kind == POINT_STORE,
+                            .size = size, .offset = offset, .pc = pc };
+}
+
+#define ATOMIC(kind, name)                                                              \
+    static __attribute__((noinline)) void name##_heavy(u64 offset, u32 size, int order, \
+                                                       u64 pc, bool point)              \
+    {                                                                                   \
+        heavy_access(atomic_record(kind, offset, size, order, pc), point);              \
+    }                                                                                   \
+    static __attribute__((noinline)) void name(u64 offset, u32 size, int order, u64 pc) \
+    {                                                                                   \
+        bool point;                                                                     \
+        if (unlikely(!light_access(atomic_record(kind, offset, size, order, pc), &point))) \
+            name##_heavy(offset, size, order, pc, point);                               \
+    }
+
+ATOMIC(POINT_LOAD, atomic_load)
+ATOMIC(POINT_STORE, atomic_store)
 
 #define RMW(bits, name, how, expression)                                                    \
     HOOK u##bits __tsan_atomic##bits##_##name(volatile u##bits *p, u##bits v, int order); \
@@ -304,7 +372,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < memory.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_LOAD, load_order(order), HERE, 0, 0); \
+            atomic_load(offset, bits / 8, load_order(order), HERE);                                 \
         else if (unlikely(offset < memory.checked))                                        \
             watch_access(offset, bits / 8, false, true, HERE);                          \
         return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                    \
@@ -313,7 +381,7 @@ static inline __attribute__((always_inline)) void atomic_access(u64 offset, u32 
     {                                                                                   \
         u64 offset = in_window(p);                                                      \
         if (offset < memory.window)                                                        \
-            atomic_access(offset, bits / 8, POINT_STORE, store_order(order), HERE, 0, 0); \
+            atomic_store(offset, bits / 8, store_order(order), HERE);                                \
         else if (unlikely(offset < memory.checked))                                        \
             watch_access(offset, bits / 8, true, true, HERE);                           \
         if (unlikely(order == __ATOMIC_SEQ_CST) && !memory.window)  /* others run too */ \

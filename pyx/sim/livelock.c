@@ -125,7 +125,7 @@ static void take_turns(void)
 {
     put_off = schedule.strategy;
     schedule.strategy = &taking_turns;
-    run.unusual = true;
+    sim_set_unusual(true);
     run.take_turns = true;
     fair_from = run.steps;
     taken_before = schedule.nr_taken;

@@ -112,11 +112,11 @@ static void add_known(u64 key)
 
 static inline u64 key_of(const struct sim_task *t, int kind, u64 offset)
 {
-    u64 key = sim_mix(offset << 16 | (u64)kind << 8 | t->index);
+    u64 key = offset << 16 | (u64)kind << 8 | t->index;
 
-    for (u32 i = 0; i < t->nr_held; i++)
-        key = sim_mix(key ^ ((u64)t->held[i] << 8 | t->held_kind[i]));
-    return key | 1;
+    for (u32 i = 0; i < t->nr_held; i++)        /* one multiplication each: this is often done */
+        key = key * 0x9E3779B97F4A7C15ull ^ ((u64)t->held[i].offset << 8 | t->held[i].kind);
+    return sim_mix(key) | 1;
 }
 
 /* --- requests --- */
@@ -144,6 +144,12 @@ static struct order_lock *locks_of(const struct requests *r, u32 request)
     return r->locks + r->all[request].first;
 }
 
+static struct order_lock lock_held(const struct requests *r, const struct held_lock *l)
+{
+    return (struct order_lock){ l->offset, r->clocked ? order_life(l->offset) : 0, l->lock_class,
+                                l->kind, name_of(l->offset, l->lock_class), l->pc };
+}
+
 static u32 add(struct requests *r, const struct sim_task *t, u64 key, struct order_lock wanted)
 {
     struct request *made;
@@ -154,10 +160,7 @@ static u32 add(struct requests *r, const struct sim_task *t, u64 key, struct ord
                               .first = r->nr_locks };
     for (u32 i = 0; i <= t->nr_held; i++) {
         ROOM(r->locks, r->nr_locks, r->max_locks);
-        r->locks[r->nr_locks++] = i == 0 ? wanted : (struct order_lock){
-            t->held[i - 1], r->clocked ? order_life(t->held[i - 1]) : 0, t->held_class[i - 1],
-            t->held_kind[i - 1], name_of(t->held[i - 1], t->held_class[i - 1]),
-            t->held_pc[i - 1] };
+        r->locks[r->nr_locks++] = i == 0 ? wanted : lock_held(r, &t->held[i - 1]);
     }
     if (r->clocked) {
         made->version = order_version(t->index);

@@ -76,7 +76,7 @@ bool sim_can_go(const struct sim_task *t)
 static inline bool holds(const struct sim_task *t, u64 offset)
 {
     for (u32 i = 0; i < t->nr_held; i++)
-        if (t->held[i] == offset)
+        if (t->held[i].offset == offset)
             return true;
     return false;
 }
@@ -86,11 +86,7 @@ ALWAYS_INLINE void note_held(struct sim_task *t, const struct access *a, int loc
     if (unlikely(t->nr_held == MAX_HELD))
         sim_end(END_STEPS);             /* a limit of this tool, and no verdict */
     ASSERT(a->kind == POINT_READ_LOCK || !holds(t, a->offset));
-    t->held[t->nr_held] = (u32)a->offset;
-    t->held_class[t->nr_held] = (u8)lock_class;
-    t->held_kind[t->nr_held] = a->kind;
-    t->held_pc[t->nr_held] = a->pc;
-    t->nr_held++;
+    t->held[t->nr_held++] = (struct held_lock){ (u32)a->offset, (u8)lock_class, a->kind, a->pc };
 }
 
 static inline void note_let_go(struct sim_task *t, u64 offset)
@@ -98,15 +94,11 @@ static inline void note_let_go(struct sim_task *t, u64 offset)
     u32 i = t->nr_held;
 
     while (i--) {
-        if (t->held[i] != (u32)offset)
+        if (t->held[i].offset != (u32)offset)
             continue;
         t->nr_held--;
-        for (; i < t->nr_held; i++) {
+        for (; i < t->nr_held; i++)
             t->held[i] = t->held[i + 1];
-            t->held_class[i] = t->held_class[i + 1];
-            t->held_kind[i] = t->held_kind[i + 1];
-            t->held_pc[i] = t->held_pc[i + 1];
-        }
         return;
     }
 }

@@ -14,7 +14,10 @@
 #define OBSERVERS(EACH) \
     EACH(undo)              /* what was overwritten */ \
     EACH(regions)           /* what lives: use after free, objects left */ \
-    EACH(races)             /* what orders what: data races, schedule points */ \
+    EACH(races)             /* what orders what: data races, schedule points */
+
+/* Those that are not always asked: sim_watch() knows by whom. */
+#define WATCHERS(EACH) \
     EACH(order)             /* what orders tasks besides locks: lock order */ \
     EACH(coverage)          /* how much was tried */ \
     EACH(dependence)        /* what a reduction compares */ \
@@ -76,6 +79,9 @@ static inline __attribute__((always_inline)) void sim_observe(struct sim_task *t
 {
 #define OBSERVE(name) name##_observe(t, a);
     OBSERVERS(OBSERVE)
+    if (unlikely(run.watched)) {
+        WATCHERS(OBSERVE)
+    }
 #undef OBSERVE
 }
 

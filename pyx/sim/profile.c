@@ -23,15 +23,15 @@ static u32 enough(u32 least)
 /* Whether the execution that begins is a profiling one; `fresh`: what was measured is void. */
 bool profile_begin(struct profile *p, u32 least, bool *fresh)
 {
-    *fresh = p->world != worlds || p->seed != config.seed || p->nr_promoted != nr_promoted
+    *fresh = p->world != worlds || p->seed != config.seed || p->learnt != learnt
           || (p->last && run.ending == END_AGAIN);
     if (*fresh)
-        *p = (struct profile){ .world = worlds, .seed = config.seed, .nr_promoted = nr_promoted };
+        *p = (struct profile){ .world = worlds, .seed = config.seed, .learnt = learnt };
     p->last = p->done < enough(least);
     if (!p->last)
         return false;
     run.unnumbered = true;
-    run.rng = sim_random_next(sim_mix(config.seed ^ sim_mix(~(u64)p->done)) | 1);
+    sim_random_start(sim_mix(config.seed ^ sim_mix(~(u64)p->done)));
     p->done++;
     return true;
 }

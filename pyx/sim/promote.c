@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-u32 nr_promoted;
-u8 promoted_filter[8192];
+u32 nr_promoted, learnt;
+u64 promoted_filter[128];
 static u32 *table;                      /* open addressing; 0: empty */
 static u32 room, used;                  /* a power of two; at most half of it */
 
@@ -56,8 +56,9 @@ bool promote(u64 pc)
         grow();
     insert((u32)pc);
     used++;
-    promoted_filter[(pc ^ pc >> 13) & 8191] = 1;
+    promoted_filter[promoted_bit(pc) >> 6] |= 1ull << (promoted_bit(pc) & 63);
     nr_promoted++;
+    learnt++;
     return true;
 }
 
@@ -67,5 +68,5 @@ void promote_reset(void)
     table = NULL;
     room = used = 0;
     memset(promoted_filter, 0, sizeof(promoted_filter));
-    nr_promoted = 0;
+    nr_promoted = learnt = 0;
 }

@@ -6,7 +6,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* xorshift64* (Vigna 2016). The state is one step ahead: who wants a number does not wait for it. */
+/* xorshift64* (Vigna 2016). The next number is drawn beforehand: who wants it does not wait for it. */
 static inline u64 sim_random_next(u64 x)
 {
     x ^= x >> 12;
@@ -16,10 +16,17 @@ static inline u64 sim_random_next(u64 x)
 
 static inline u64 sim_random(void)
 {
-    u64 x = run.rng;
+    u64 drawn = run.drawn;
 
-    run.rng = sim_random_next(x);
-    return x * 2685821657736338717ull;
+    run.drawn = run.rng * 2685821657736338717ull;
+    run.rng = sim_random_next(run.rng);
+    return drawn;
+}
+
+static inline void sim_random_start(u64 seed)
+{
+    run.rng = sim_random_next(seed | 1);
+    sim_random();
 }
 
 static inline u32 sim_random_below(u32 n)

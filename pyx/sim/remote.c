@@ -321,7 +321,7 @@ static u64 answer(const struct remote_slot *s)
         sim_no_locks_in_at(c->object, c->size, c->pc);
         return 0;
     case ASK_TURNS:
-        sim_turns(c->value);
+        sim_turns();
         return 0;
     case ASK_ENTERS:
         sim_op_enter();
@@ -348,7 +348,7 @@ void remote_body(u32 index)
     let_run(index, COMMAND_START);
     for (u32 calls = 1;; calls++) {
         if ((calls & 4095) == 0)        /* a step of a process takes long: look at the clock */
-            sim_ran_long(0);
+            sim_ran_long();
         take_over(&run.task[index], s);
         if (s->call.what == ASK_DONE)
             return;

@@ -19,6 +19,13 @@ enum special {
     SPECIAL_MORTAL = 2,         /* it may be its last */
 };
 
+struct held_lock {
+    u32 offset;                 /* of its word */
+    u8 lock_class;
+    u8 kind;                    /* by what it was taken: enum point_kind */
+    u64 pc;
+};
+
 struct sim_task {
     void *sp;                   /* where it goes on */
     struct access next;         /* what it is about to do, at its point */
@@ -29,6 +36,7 @@ struct sim_task {
     u8 known_race;              /* the reason */
     u8 payload;                 /* inside a payload: accesses to its region are held to [low, high) */
     u8 mortal;                  /* may be killed, where deaths are a choice */
+    u8 has_run;                 /* since the image was put back: its context may have changed */
     u8 nr_held;
     u8 held_before;             /* locks held when its operation began */
     u32 index;
@@ -36,13 +44,11 @@ struct sim_task {
     u64 low, high;
     u32 program_at;             /* the instruction that it runs, told by the interpreter */
     u32 furthest;               /* the last one that it came to */
-    u32 held[MAX_HELD];         /* offsets of the lock words that it holds */
-    u8 held_class[MAX_HELD];
-    u8 held_kind[MAX_HELD];     /* by what it was taken: enum point_kind */
-    u64 held_pc[MAX_HELD];
+    u32 turns;                  /* of its loops */
+    struct held_lock *held;     /* nr_held of them, MAX_HELD at most */
     void *context;              /* what the host calls its current task */
     void *saved;                /* the host's copy of that, from the image */
-};
+} __attribute__((aligned(128)));        /* to be found by its number without a multiplication */
 
 /* What the host (the Cython side) gives and is given. */
 struct sim_host {
@@ -56,16 +62,18 @@ struct sim_host {
 
 struct sim_run {
     struct sim_task *running;
-    u64 rng;
+    u64 rng, drawn;             /* see random.h */
     u32 steps;
+    u32 step_limit;             /* steps until a point has to be looked at; 0: each has */
     u32 progress_step;          /* when an operation was last completed */
     u32 choices;                /* points with more than one task enabled */
-    u32 switches, preemptions;
+    u32 switches, given_way;    /* of the switches, those of a task that lets others run */
     u32 nr_tasks;               /* actors; then set-up and finish */
     u8 remote;                  /* this process is an actor of another's execution: enum remote */
     bool proxies;               /* the actors are other processes; here are their proxies */
     bool alone;                 /* set-up or finish: one task, no choices */
     bool unusual;               /* a point is more than a choice */
+    bool watched;               /* an observer wants to see that is not always asked */
     bool take_turns;            /* the step limit is met: livelock.c */
     bool ran_long;              /* this execution, so long that the clock was looked at */
     bool unnumbered;            /* a profiling execution: no number is used up */
@@ -91,7 +99,7 @@ bool sim_in_fiber(void);
 bool sim_stop_asked(void);
 void sim_run_alone(u32 task);
 void sim_execute(void);
-void sim_ran_long(u64 turns);
+void sim_ran_long(void);
 _Noreturn void sim_end(int ending);
 bool sim_died(u32 task);
 
@@ -115,8 +123,10 @@ static inline void sim_becomes(struct sim_task *t)
 static inline void sim_go_to(struct sim_task *from, struct sim_task *to)
 {
     sim_becomes(to);
-    fiber_switch(&from->sp, to->sp);
+    fiber_switch(&from->sp, &to->sp);
 }
+
+static inline u32 sim_preemptions(void) { return run.switches - run.given_way; }
 
 #pragma GCC visibility pop
 

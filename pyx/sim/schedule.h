@@ -3,10 +3,14 @@
 #define Z3F_SCHEDULE_H
 
 #include "config.h"
+#include "memory.h"
 #include "run.h"
+#include "../vocabulary/lock.h"
 #include "../vocabulary/point.h"
 
 #pragma GCC visibility push(hidden)
+
+enum { STEPS_BETWEEN = 1 << 20 };       /* of an execution, until somebody looks at the clock */
 
 enum ready { READY_NOT, READY, READY_MAYBE };   /* maybe: sim_can_go() tells */
 
@@ -62,7 +66,7 @@ bool sim_decide_at_random(u32 what);
 const struct strategy *strategy_named(const char *name);    /* strategies.c; null: there is none */
 
 /* profile.c */
-struct profile { u64 seed; u32 world, nr_promoted, done; bool last; };
+struct profile { u64 seed; u32 world, learnt, done; bool last; };
 bool profile_begin(struct profile *p, u32 least, bool *fresh);
 void profile_forget(void);              /* another world begins */
 
@@ -77,6 +81,21 @@ void sim_too_many_steps(void);          /* livelock.c */
 void livelock_over(void);
 void livelock_step(void);
 
+/* What most who may have to wait are about to take. */
+static inline bool sim_lock_is_free(u64 offset)
+{
+    return (*(const u32 *)(memory.base + offset) & OWNER_MASK) == 0;
+}
+
+/* A point is more than a choice: see sim_point_unusual(). */
+static inline void sim_set_unusual(bool unusual)
+{
+    u32 next_look = run.steps + STEPS_BETWEEN;
+
+    run.unusual = unusual;
+    run.step_limit = unusual ? 0 : next_look < config.max_steps ? next_look : config.max_steps;
+}
+
 static inline void sim_set_ready(u32 task, u8 ready)
 {
     if (schedule.ready[task] == ready)
@@ -88,8 +107,12 @@ static inline void sim_set_ready(u32 task, u8 ready)
 /* Synchronisation operations count, accesses do not: the limit is the same for any granularity. */
 static inline void sim_count_step(int kind)
 {
-    if (kind >= POINT_RMW && unlikely(++run.steps > config.max_steps))
+    if (kind < POINT_RMW)
+        return;
+    if (unlikely(++run.steps > config.max_steps))
         sim_too_many_steps();
+    if (unlikely(run.steps % STEPS_BETWEEN == 0))
+        sim_ran_long();
 }
 
 /* A task is about to do this; it goes on when it is chosen. Inlined into whoever calls: after a
@@ -101,13 +124,15 @@ static inline __attribute__((always_inline)) void sim_point(struct sim_task *t,
 
     access_copy(&t->next, a);
     sim_set_ready(t->index, a->kind >= POINT_LOCK ? READY_MAYBE : READY);
-    if (unlikely(run.unusual)) {
+    if (a->kind >= POINT_RMW ? unlikely(++run.steps > run.step_limit) : unlikely(run.unusual)) {
+        run.steps -= a->kind >= POINT_RMW;
         sim_point_unusual(t);
         return;
     }
-    sim_count_step(a->kind);
     next = sim_choose(t);
-    if (next != t)
+    /* Which one is hard to foresee where nobody waits for anybody: to switch in any case, even to
+     * itself, costs less there than a branch that is taken at random. */
+    if (a->kind == POINT_RMW || next != t)
         sim_go_to(t, next);
 }
 

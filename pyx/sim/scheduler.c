@@ -33,11 +33,12 @@ struct sim_run run OWN_LINES;
 struct sim_schedule schedule OWN_LINES;
 struct sim_verdict verdict OWN_LINES;
 
-static void *main_sp;
+static void *main_sp, *first_sp;
 static u64 full_window;
 static bool starting;                   /* each task runs to its first point */
 static bool in_fiber;
 static volatile sig_atomic_t stop_asked; /* a signal came that somebody handles */
+static struct held_lock held_locks[SIM_TASKS][MAX_HELD];
 static u64 start_clock[SIM_TASKS];      /* of a replay; 0: the first synchronisation operation */
 
 /* --- what is chosen, written down --- */
@@ -72,7 +73,7 @@ _Noreturn static void to_main(void)
 {
     void *dropped;
 
-    fiber_switch(&dropped, main_sp);
+    fiber_switch(&dropped, &main_sp);
     __builtin_unreachable();
 }
 
@@ -117,10 +118,11 @@ void sim_report(int kind, const char *where, u64 page, u64 handle, u64 lock, con
 /* Each time that a task has made another million accesses, or many more turns of its loops: it may
  * go on for ever where there is no schedule point, or just have much to do. Nobody can tell which:
  * there is a limit, and no verdict. */
-void sim_ran_long(u64 turns)
+void sim_ran_long(void)
 {
     run.ran_long = true;
-    if (run.running->accesses >= MOST_ACCESSES || turns >= MOST_TURNS || undo_used() >= MOST_UNDO || stop_asked
+    if (run.running->accesses >= MOST_ACCESSES || run.running->turns >= MOST_TURNS
+            || undo_used() >= MOST_UNDO || stop_asked
             || (run.deadline && sim_now() > run.deadline))
         sim_end(END_STEPS);
 }
@@ -139,8 +141,11 @@ static __attribute__((noinline)) void list_enabled(void)
         u32 ready = schedule.ready[i];
 
         if (ready == READY_MAYBE) {
+            const struct sim_task *t = &run.task[i];
+
             asked = true;
-            ready = sim_can_go(&run.task[i]);
+            ready = likely(t->next.kind == POINT_LOCK && sim_lock_is_free(t->next.offset))
+                || sim_can_go(t);
         }
         schedule.list[n] = (u8)i;
         schedule.place[i] = ready ? (u8)n : NOWHERE;
@@ -194,22 +199,45 @@ static __attribute__((noinline, cold)) u32 nobody_enabled(u8 *list)
     return 1;
 }
 
-/* The default: the running task; else the next after it that can go on. */
-static u32 default_choice(const u8 *list, u32 n, int at, const struct sim_task *running)
+/* The default where the running task cannot go on, or lets others: the next after it. */
+static u32 next_after(const u8 *list, u32 n, const struct sim_task *running)
 {
-    if (at >= 0 && running->next.kind != POINT_YIELD)
-        return (u32)at;
     for (u32 i = 0; running && i < n; i++)
         if (list[i] > running->index)
             return i;
     return 0;
 }
 
+static inline u32 chosen_by_strategy(const u8 *list, u32 n, int at)
+{
+    u32 chosen = schedule.strategy->choose ? schedule.strategy->choose(list, n, at) : sim_random_below(n);
+
+    ASSERT(chosen < n);
+    return chosen;
+}
+
+/* The running task has ended, waits for something, or lets others run. */
+static __attribute__((noinline)) struct sim_task *choose_another(struct sim_task *running)
+{
+    const u8 *list = schedule.list;
+    u32 n = schedule.nr_enabled;
+    int at = running && schedule.place[running->index] != NOWHERE ? schedule.place[running->index] : -1;
+    u32 chosen = chosen_by_strategy(list, n, at);
+
+    *room_for_one() = (struct sim_choice){ running ? running->accesses : 0,
+                                           running ? (u16)running->index : NO_TASK,
+                                           DECIDE_SWITCH,
+                                           list[chosen] };
+    schedule.nr_taken += chosen != next_after(list, n, running);
+    run.switches += at >= 0 && (int)chosen != at;
+    run.given_way += at >= 0 && (int)chosen != at;
+    return &run.task[list[chosen]];
+}
+
 struct sim_task *sim_choose(struct sim_task *running)
 {
     u8 *list = schedule.list;
-    int at;
-    u32 n, chosen, usual;
+    u32 at, n, chosen;
     bool leaves;
 
     if (!schedule.list_good)
@@ -221,20 +249,17 @@ struct sim_task *sim_choose(struct sim_task *running)
     if (n == 1)
         return &run.task[list[0]];
     run.choices++;
-    at = running && schedule.place[running->index] != NOWHERE ? schedule.place[running->index] : -1;
-    usual = default_choice(list, n, at, running);
-    chosen = schedule.strategy->choose ? schedule.strategy->choose(list, n, at)
-                                       : sim_random_below(n);
-    ASSERT(chosen < n);
-    /* Written down in any case, and kept if it is not the default. */
-    *room_for_one() = (struct sim_choice){ running ? running->accesses : 0,
-                                           running ? (u16)running->index : NO_TASK,
-                                           DECIDE_SWITCH,
+    if (unlikely(!running) || unlikely(running->next.kind == POINT_YIELD)
+            || schedule.place[running->index] == NOWHERE)
+        return choose_another(running);
+    at = schedule.place[running->index];
+    chosen = chosen_by_strategy(list, n, (int)at);
+    /* Written down in any case, and kept if it is not the default: to go on. */
+    *room_for_one() = (struct sim_choice){ running->accesses, (u16)running->index, DECIDE_SWITCH,
                                            list[chosen] };
-    schedule.nr_taken += chosen != usual;
-    leaves = (at >= 0) & ((int)chosen != at);
+    leaves = chosen != at;
+    schedule.nr_taken += leaves;
     run.switches += leaves;
-    run.preemptions += leaves && running->next.kind != POINT_YIELD;
     return &run.task[list[chosen]];
 }
 
@@ -267,9 +292,10 @@ void sim_point_unusual(struct sim_task *t)
         }
         if (t->next.kind < POINT_RMW)
             take(t->index, t->accesses, DECIDE_START, 0);
-        fiber_switch(&t->sp, main_sp);
+        fiber_switch(&t->sp, &main_sp);
     } else {
         sim_count_step(t->next.kind);
+        sim_set_unusual(run.unusual);
         if (unlikely(run.take_turns))
             livelock_step();
         next = sim_choose(t);
@@ -294,7 +320,7 @@ _Noreturn static void leave(struct sim_task *t, u8 state)
         to_main();
     next = sim_choose(t);
     sim_becomes(next);
-    fiber_switch(&dropped, next->sp);
+    fiber_switch(&dropped, &next->sp);
     __builtin_unreachable();
 }
 
@@ -353,26 +379,37 @@ static void task_reset(u32 i)
     t->state = TASK_WAITING;
     t->next = (struct access){ .kind = POINT_NONE };
     sim_set_ready(i, READY);
+    t->has_run = 1;
     t->woken = 0;
     t->payload = 0;
     t->special = t->mortal && run.death_left && !run.alone ? SPECIAL_MORTAL : 0;
+    t->held = held_locks[i];
     t->nr_held = t->held_before = 0;
     t->accesses = 0;
-    t->program_at = t->furthest = 0;
+    t->program_at = t->furthest = t->turns = 0;
 }
 
 static void run_from_main(struct sim_task *t)
 {
     sim_becomes(t);
     in_fiber = true;
-    fiber_switch(&main_sp, t->sp);
+    fiber_switch(&main_sp, &t->sp);
     in_fiber = false;
+}
+
+/* Whether there are observers that are not always asked (observe.h). */
+static void sim_watch(void)
+{
+    run.watched = order_on || config.coverage_on || config.recording > 1
+        || (schedule.strategy && schedule.strategy->executed);
 }
 
 /* Set-up and finish: one task by itself. run.ending is END_NONE, or why it was left. */
 void sim_run_alone(u32 task)
 {
-    run.alone = run.unusual = true;
+    run.alone = true;
+    sim_set_unusual(true);
+    sim_watch();
     task_reset(task);
     run.steps = run.progress_step = 0;
     run_from_main(&run.task[task]);
@@ -385,7 +422,7 @@ static void first_choice(void)
     void *dropped;
 
     sim_becomes(first);
-    fiber_switch(&dropped, first->sp);
+    fiber_switch(&dropped, &first->sp);
 }
 
 static void crashed(int signal, void *address);
@@ -393,8 +430,9 @@ static void crashed(int signal, void *address);
 void sim_execute(void)
 {
     run.ending = END_NONE;
-    memset(&verdict, 0, sizeof(verdict));
-    run.steps = run.choices = run.switches = run.preemptions = run.progress_step = 0;
+    if (unlikely(verdict.kind))
+        memset(&verdict, 0, sizeof(verdict));
+    run.steps = run.choices = run.switches = run.given_way = run.progress_step = 0;
     schedule.nr_taken = 0;
     schedule.list_good = false;
     schedule.doing = NULL;
@@ -413,11 +451,12 @@ void sim_execute(void)
         }
     }
     starting = true;
-    run.unusual = true;
+    sim_set_unusual(true);
+    sim_watch();
     for (u32 i = 0; i < run.nr_tasks && run.ending == END_NONE; i++)
         run_from_main(&run.task[i]);
     starting = false;
-    run.unusual = config.recording || schedule.strategy->executed;
+    sim_set_unusual(config.recording || schedule.strategy->executed);
     if (schedule.strategy == &strategy_replay)
         memset(start_clock, 0, sizeof(start_clock[0]) * run.nr_tasks);
     if (run.ending != END_NONE)
@@ -425,7 +464,8 @@ void sim_execute(void)
     /* The first choice may end the execution: it is made on a stack that can be left. */
     in_fiber = true;
     run.running = NULL;
-    fiber_switch(&main_sp, fiber_new(run.nr_tasks, first_choice));
+    first_sp = fiber_new(run.nr_tasks, first_choice);
+    fiber_switch(&main_sp, &first_sp);
     in_fiber = false;
 }
 

@@ -20,7 +20,7 @@ static struct tree {
     u32 nr_nodes, max_nodes;
     u8 *options;
     u32 nr_options, max_options;
-    u32 promoted_then;
+    u32 learnt_then;
     bool fresh;                         /* nothing was done since it began, or began anew */
     u64 restarted;
     double done;
@@ -33,7 +33,7 @@ static void forget(void)
 {
     tree->nr_nodes = tree->nr_options = 0;
     tree->done = 0;
-    tree->promoted_then = nr_promoted;
+    tree->learnt_then = learnt;
     tree->restarted = run.execution;
     tree->fresh = true;
 }
@@ -57,7 +57,7 @@ static bool begin(void)
 
     depth = delays = 0;
     share = 1;
-    if (nr_promoted != tree->promoted_then) {
+    if (learnt != tree->learnt_then) {
         forget();
         schedule.restarted = tree->restarted;
     }
@@ -124,7 +124,7 @@ static u32 choose(const u8 *enabled, u32 n, int running)
     } else {
         if (config.delay_bound >= 0)
             allowed = (u32)config.delay_bound - delays + 1;
-        else if (!forced && config.depth >= 0 && run.preemptions >= (u32)config.depth)
+        else if (!forced && config.depth >= 0 && sim_preemptions() >= (u32)config.depth)
             allowed = 1;
         node = push_node();
         for (i = 0; i < n && i < allowed; i++)
@@ -140,7 +140,7 @@ static u32 choose(const u8 *enabled, u32 n, int running)
         if (enabled[i] == tree->options[node->first + node->at])
             return i;
     /* Accesses were promoted on the way: the search begins anew. */
-    sim_end(nr_promoted != tree->promoted_then ? END_PRUNED : END_REPLAY_LOST);
+    sim_end(learnt != tree->learnt_then ? END_PRUNED : END_REPLAY_LOST);
 }
 
 static bool decide(u32 what)

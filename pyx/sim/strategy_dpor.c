@@ -23,7 +23,7 @@ struct search *search;
 static u32 depth, nr_executed;
 static int chosen_at;                   /* the node of the event that comes next; or -1 */
 static task_set asleep;
-static bool lost, redundant, settled;
+static bool lost, settled;
 static int last_of[SIM_TASKS];          /* the last event of each task */
 static void (*host_body)(u32 index);
 
@@ -31,7 +31,7 @@ static void forget(void)
 {
     search->nr_nodes = search->nr_events = search->analysed = 0;
     search->done = 0;
-    search->promoted_then = nr_promoted;
+    search->learnt_then = learnt;
     search->restarted = run.execution;
     search->fresh = true;
 }
@@ -51,7 +51,7 @@ static void prepare(void)
 
 static bool changed(void)
 {
-    return nr_promoted != search->promoted_then;
+    return learnt != search->learnt_then;
 }
 
 /* Whether there is another way at the last node; takes it. */
@@ -88,7 +88,7 @@ static bool begin(void)
     depth = nr_executed = 0;
     chosen_at = -1;
     asleep = 0;
-    lost = redundant = false;
+    lost = false;
     settled = true;
     if (changed()) {
         forget();
@@ -182,7 +182,7 @@ static void new_node(const u8 *enabled, u32 n, int running, task_set all)
     node->backtrack = ONE(node->task);
     node->asleep = asleep;
     node->free_switch = running < 0 || run.task[enabled[running]].next.kind == POINT_YIELD;
-    if (bounded() && !node->free_switch && run.preemptions >= (u32)config.depth)
+    if (bounded() && !node->free_switch && sim_preemptions() >= (u32)config.depth)
         node->allowed = ONE(node->task);
 }
 
@@ -194,8 +194,6 @@ static u32 choose(const u8 *enabled, u32 n, int running)
     settle();
     if (lost)
         cannot_follow();
-    if (redundant)
-        sim_end(END_PRUNED);
     for (u32 i = 0; i < n; i++)
         all |= ONE(enabled[i]);
     if (depth == search->nr_nodes)
@@ -228,7 +226,8 @@ static void executed(u32 task)
 
     settle();
     if (asleep & ONE(task))
-        redundant = true;               /* nobody else can go on, and this was seen */
+        sim_end(END_PRUNED);            /* nobody else can go on, and this was seen: no event of an
+                                           execution is one of a task that is asleep */
     dpor_pending(&now, t);
     now.node = chosen_at;
     if (nr_executed < search->nr_events) {

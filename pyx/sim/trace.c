@@ -78,7 +78,8 @@ void trace_event(u32 kind, u64 object, u32 size, u64 pc)
         ? value_at(object, kind == EVENT_ACCESS ? size & 0x7f : size) : 0;
     e->nr_stack = trace_stack(e->stack, 12);
     e->nr_held = t->nr_held < 8 ? t->nr_held : 8;
-    memcpy(e->held, t->held, e->nr_held * sizeof(u32));
+    for (u32 i = 0; i < e->nr_held; i++)
+        e->held[i] = t->held[i].offset;
 }
 
 /* The observer: what was announced is there already; here, that it was done. */

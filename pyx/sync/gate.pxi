@@ -31,7 +31,7 @@ cdef extern from *:
     bint gate_wait_work "z3f_no"(list_head *items) noexcept nogil
     void gate_yield "z3f_nothing"() noexcept nogil
     void gate_progress "z3f_nothing"(u32 at) noexcept nogil
-    void gate_turns "z3f_nothing"(u64 turns) noexcept nogil
+    void gate_turn "z3f_nothing"() noexcept nogil
     void gate_look_away "z3f_nothing"() noexcept nogil
     void gate_look_again "z3f_nothing"() noexcept nogil
     void gate_peek "z3f_nothing"(const u64 *word, bint writes) noexcept nogil
