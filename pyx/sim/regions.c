@@ -141,8 +141,8 @@ void regions_check(struct sim_task *t, const struct access *a)
                 at = (at | PAGE_MASK_BITS) + 1;
             continue;
         }
-        u64 nr = (at - r->start) / r->unit;
-        u64 unit = r->start + nr * r->unit;
+        u32 nr = (u32)(at - r->start) / r->unit;        /* half the width divides in half the time */
+        u64 unit = r->start + (u64)nr * r->unit;
 
         if (dead[number][nr] && at - unit < r->guarded)
             freed(r, unit, a);
