@@ -5,6 +5,7 @@
 #include "lock_order.h"
 #include "races.h"
 #include "remote.h"
+#include "signals.h"
 
 #include <stdio.h>
 #include <string.h>

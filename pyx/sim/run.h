@@ -96,7 +96,6 @@ void sim_stop(void);
 int sim_enter(void);
 void sim_leave(void);
 bool sim_in_fiber(void);
-bool sim_stop_asked(void);
 void sim_run_alone(u32 task);
 void sim_execute(void);
 void sim_ran_long(void);

@@ -11,9 +11,8 @@
 #include "lock_order.h"
 #include "races.h"
 #include "remote.h"
+#include "signals.h"
 
-#include <setjmp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +36,6 @@ static void *main_sp, *first_sp;
 static u64 full_window;
 static bool starting;                   /* each task runs to its first point */
 static bool in_fiber;
-static volatile sig_atomic_t stop_asked; /* a signal came that somebody handles */
 static struct held_lock held_locks[SIM_TASKS][MAX_HELD];
 static u64 start_clock[SIM_TASKS];      /* of a replay; 0: the first synchronisation operation */
 
@@ -122,7 +120,7 @@ void sim_ran_long(void)
 {
     run.ran_long = true;
     if (run.running->accesses >= MOST_ACCESSES || run.running->turns >= MOST_TURNS
-            || undo_used() >= MOST_UNDO || stop_asked
+            || undo_used() >= MOST_UNDO || sim_stop_asked()
             || (run.deadline && sim_now() > run.deadline))
         sim_end(END_STEPS);
 }
@@ -425,8 +423,6 @@ static void first_choice(void)
     fiber_switch(&dropped, &first->sp);
 }
 
-static void crashed(int signal, void *address);
-
 void sim_execute(void)
 {
     run.ending = END_NONE;
@@ -474,108 +470,6 @@ bool sim_in_fiber(void)
     return in_fiber || run.remote == REMOTE_GATED;
 }
 
-/* --- a wild address --- */
-
-static struct sigaction before_segv, before_bus;
-static char signal_stack[32768];
-static stack_t outer_stack;
-
-static void on_crash(int signal, siginfo_t *info, void *context)
-{
-    (void)context;
-    if (!sim_in_fiber()) {              /* not the subject's */
-        sigaction(SIGSEGV, &before_segv, NULL);
-        sigaction(SIGBUS, &before_bus, NULL);
-        return;
-    }
-    crashed(signal, info->si_addr);
-}
-
-static void crashed(int signal, void *address)
-{
-    char text[120];
-
-    if (fiber_on_guard(address))
-        snprintf(text, sizeof(text), "the task's stack overflowed");
-    else if ((u64)((char *)address - memory.base) + (1u << 30) < memory.size + (2u << 30))
-        snprintf(text, sizeof(text), "signal %d: the subject followed a wild offset, %lld",
-                 signal, (long long)((char *)address - memory.base));
-    else
-        snprintf(text, sizeof(text), "signal %d: the subject followed a wild address", signal);
-    if (run.remote)
-        remote_fail(V_CRASH, "signal", 0, 0, 0, 0, text);
-    report(V_CRASH, "signal", 0, 0, 0, run.running->next.pc, text);
-    run.ending = END_VERDICT;
-    /* Leaves the signal stack for good: SA_NODEFER, and the next signal starts it anew. */
-    to_main();
-}
-
-static int catch_crashes(void)
-{
-    struct sigaction action = { 0 };
-    stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
-
-    if (sigaltstack(&stack, &outer_stack))
-        return -1;
-    action.sa_sigaction = on_crash;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-    sigaction(SIGSEGV, &action, &before_segv);
-    sigaction(SIGBUS, &action, &before_bus);
-    return 0;
-}
-
-/* --- asked to stop --- */
-
-static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
-
-enum { STOP_SIGNALS = sizeof(stop_signals) / sizeof(stop_signals[0]) };
-
-static struct sigaction before_stop[STOP_SIGNALS];
-
-/* Whoever handles it goes on doing so; but an interpreter does only when this has returned. */
-static void on_stop(int signal, siginfo_t *info, void *context)
-{
-    stop_asked = 1;
-    for (u32 i = 0; i < STOP_SIGNALS; i++) {
-        if (stop_signals[i] != signal)
-            continue;
-        if (before_stop[i].sa_flags & SA_SIGINFO)
-            before_stop[i].sa_sigaction(signal, info, context);
-        else
-            before_stop[i].sa_handler(signal);
-    }
-}
-
-static bool is_handled(const struct sigaction *action)
-{
-    return action->sa_flags & SA_SIGINFO
-        || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
-}
-
-static void notice_stops(void)
-{
-    struct sigaction action = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-
-    stop_asked = 0;
-    for (u32 i = 0; i < STOP_SIGNALS; i++) {
-        sigaction(stop_signals[i], NULL, &before_stop[i]);
-        if (is_handled(&before_stop[i]))
-            sigaction(stop_signals[i], &action, NULL);
-    }
-}
-
-static void leave_stops_alone(void)
-{
-    for (u32 i = 0; i < STOP_SIGNALS; i++)
-        if (is_handled(&before_stop[i]))
-            sigaction(stop_signals[i], &before_stop[i], NULL);
-}
-
-bool sim_stop_asked(void)
-{
-    return stop_asked;
-}
-
 /* --- the world's beginning and end --- */
 
 /* Bytes from the arena's base that tasks share. */
@@ -614,17 +508,11 @@ void sim_stop(void)
 int sim_enter(void)
 {
     memory.window = full_window;
-    if (catch_crashes())
-        return -1;
-    notice_stops();
-    return 0;
+    return signals_catch();
 }
 
 void sim_leave(void)
 {
     memory.window = 0;
-    leave_stops_alone();
-    sigaction(SIGSEGV, &before_segv, NULL);
-    sigaction(SIGBUS, &before_bus, NULL);
-    sigaltstack(&outer_stack, NULL);
+    signals_leave();
 }
