@@ -110,12 +110,8 @@ def test_each_recipe_is_as_short_as_it_says(tmp_path: Path) -> None:
         verdicts[: end.start()] + line + verdicts[end.start() :]
     )
     add("pyx/sim/forbidden.c", OBSERVER)
-    change(
-        "pyx/sim/observe.h",
-        "#define OBSERVERS(EACH) \\\n",
-        "void forbidden_observe(struct sim_task *t, const struct access *a);\n"
-        "#define OBSERVERS(EACH) \\\n    EACH(forbidden) \\\n",
-    )
+    line = "#define OBSERVERS(INLINED, CALLED) \\\n"
+    change("pyx/sim/observe.h", line, line + "    CALLED(forbidden) \\\n")
 
     change("pyx/vocabulary/code.h", "    NR_CODES,", "    CODE_NEGATE,\n    NR_CODES,")
     words = tmp_path / "pyx/run/on_words.pxi"

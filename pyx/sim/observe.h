@@ -1,5 +1,5 @@
 /* The observers: each gets every access of every task, as it is done and before memory changes.
- * Another one is a file with a NAME_observe(), and its line in OBSERVERS.
+ * Another one is a file with a NAME_observe(), and its line in OBSERVERS: CALLED(NAME).
  *
  * An observer may be told to keep its verdict to itself, never to look away: what it learns is
  * what the others lean on (accesses that conflict become schedule points). What waits for others,
@@ -11,10 +11,11 @@
 #include "races.h"
 #include "sim.h"
 
-#define OBSERVERS(EACH) \
-    EACH(undo)              /* what was overwritten */ \
-    EACH(regions)           /* what lives: use after free, objects left */ \
-    EACH(races)             /* what orders what: data races, schedule points */
+/* INLINED: its quick way stands in a header. */
+#define OBSERVERS(INLINED, CALLED) \
+    INLINED(undo)           /* what was overwritten */ \
+    INLINED(regions)        /* what lives: use after free, objects left */ \
+    INLINED(races)          /* what orders what: data races, schedule points */
 
 /* Those that are not always asked: sim_watch() knows by whom. */
 #define WATCHERS(EACH) \
@@ -22,6 +23,12 @@
     EACH(coverage)          /* how much was tried */ \
     EACH(dependence)        /* what a reduction compares */ \
     EACH(trace)             /* what a report shows */
+
+#define DECLARED_THERE(name)
+#define DECLARE(name) void name##_observe(struct sim_task *t, const struct access *a);
+OBSERVERS(DECLARED_THERE, DECLARE)
+#undef DECLARE
+#undef DECLARED_THERE
 
 ALWAYS_INLINE void undo_observe(struct sim_task *t, const struct access *a)
 {
@@ -78,7 +85,7 @@ static inline __attribute__((always_inline)) void sim_observe(struct sim_task *t
                                                               const struct access *a)
 {
 #define OBSERVE(name) name##_observe(t, a);
-    OBSERVERS(OBSERVE)
+    OBSERVERS(OBSERVE, OBSERVE)
     if (unlikely(run.watched)) {
         WATCHERS(OBSERVE)
     }

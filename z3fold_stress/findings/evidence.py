@@ -12,6 +12,7 @@ from typing import Any
 
 from z3fold_stress._vocabulary import (
     EVENT_WRITES,
+    EventKind,
     PointKind,
 )
 from z3fold_stress.explore.names import Names
@@ -167,7 +168,7 @@ def _events(raw: list[tuple[Any, ...]]) -> list[Event]:
                 value,
                 chains[pc, stack],
                 held,
-                obj if kind == 67 else 0,
+                obj if kind == EventKind.EVENT_FAIL else 0,
                 pc,
             )
         )
