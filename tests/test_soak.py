@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from commanding import started
 
 from z3fold_stress.cli.soak import soak as soak_command
 from z3fold_stress.designs import resolve
@@ -166,21 +166,9 @@ def test_the_command_to_run_it_again_is_complete(monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A soak that goes on until it is ended, as a command."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-c", "from z3fold_stress.cli import main; main()"),
-            *("soak", "--seconds", "300", "--workers", "2", "--objects", "400", "--seed", "3"),
-            *("--tame", "0"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-    )
-    yield process
-    if process.poll() is None:
-        process.kill()
-    process.communicate()
+    how = ("--seconds", 300, "--workers", 2, "--objects", 400, "--seed", 3, "--tame", 0)
+    with started("soak", *how, cwd=tmp_path) as process:
+        yield process
 
 
 def children_at_work(process: subprocess.Popen[str]) -> list[psutil.Process]:
