@@ -15,8 +15,9 @@ from z3fold_stress.errors import ScenarioError
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore, explore_world
 from z3fold_stress.explore.portfolio import Arm, arms_of
 from z3fold_stress.explore.world import World
-from z3fold_stress.findings.finding import make_finding
-from z3fold_stress.findings.replay import Result, replay
+from z3fold_stress.findings import Finding
+from z3fold_stress.findings.finding import make_finding, world_of
+from z3fold_stress.findings.replay import Result, replay_in
 from z3fold_stress.live.replay import replay_live
 from z3fold_stress.live.world import LiveWorld
 from z3fold_stress.report import report_text
@@ -97,14 +98,19 @@ def test_what_it_cannot_be() -> None:
     assert Op.from_json(op.fence("seq_cst").to_json()) == op.fence("seq_cst")
 
 
-def test_a_report_tells_it() -> None:
-    (scenario,) = WRONG[1].values
+def found_in(scenario: object) -> Finding:
     assert isinstance(scenario, Scenario)
     with World(scenario, SOUND) as world:
         (found,) = explore_world(world, arms_of("dpor"), budget=Budget(100)).found
-        finding, evidence = make_finding(world, found)
-        assert "fence release" in report_text(world, finding, evidence)
-    assert replay(finding).result is Result.IDENTICAL
+        return make_finding(world, found)[0]
+
+
+def test_a_report_tells_it() -> None:
+    finding = found_in(*WRONG[1].values)
+    with world_of(finding) as world:
+        done = replay_in(world, finding)
+        assert done.result is Result.IDENTICAL
+        assert "fence release" in report_text(world, finding, done.evidence)
 
 
 # Real processes
@@ -122,12 +128,7 @@ def test_processes_pass_them_too(scenario: Scenario) -> None:
 
 
 def test_processes_race_where_coroutines_do() -> None:
-    (scenario,) = WRONG[0].values
-    assert isinstance(scenario, Scenario)
-    with World(scenario, SOUND) as world:
-        (found,) = explore_world(world, arms_of("dpor"), budget=Budget(100)).found
-        finding, _ = make_finding(world, found)
-    with replay_live(finding) as done:
+    with replay_live(found_in(*WRONG[0].values)) as done:
         assert done.same
 
 
