@@ -8,6 +8,7 @@ import pytest
 from commanding import Run
 
 from z3fold_stress import Scenario, _sim, op
+from z3fold_stress.campaign import fuzz as fuzzing
 from z3fold_stress.campaign.hunt import Hunt, Trail
 from z3fold_stress.designs import resolve
 from z3fold_stress.explore.explorer import Budget, Exploration, Status, explore_world
@@ -155,6 +156,18 @@ def test_a_replay_in_between_is_no_execution_of_the_exploration() -> None:
         assert counted.count == interleavings(2, 3)
 
 
+def test_one_exploration_after_another_knows_what_was_done() -> None:
+    seen = _sim.Distinct()
+    with World(steps(2, 3), SOUND) as world:
+        first = explore_world(world, (Arm("dfs", depth=1),), budget=Budget(100), distinct=seen)
+        second = explore_world(world, (Arm("dfs", depth=-1),), budget=Budget(100), distinct=seen)
+        world.simulator.replay(world.simulator.outcome()["schedule"], False, 0, seen)
+        world.simulator.replay([], False, 0, seen)
+    assert (first.executions, first.distinct) == (6, 6)
+    assert (second.executions, second.distinct) == (20, 14)
+    assert seen.count == interleavings(2, 3) == 20
+
+
 # what is said of it
 
 
@@ -166,6 +179,16 @@ def test_explore_says_it(run: Run) -> None:
     assert trail["distinct"] < trail["executions"] == 5000
     assert trail["distinct_exactly"] is True
     assert f"  5,000 executions ({trail['distinct']:,} distinct), " in run(*how, *few).out
+
+
+def test_fuzz_adds_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at a program more than once, and tries changed schedules."""
+    monkeypatch.setattr(fuzzing, "generate", lambda seed, number: steps(2, 3))
+    how = ("fuzz", "--programs", 1, "--jobs", 1, "--no-save", "--no-store", "--seed", 1)
+    value = run(*how, "--json").json()
+    assert value["executions"] > 400
+    assert (value["distinct"], value["distinct_exactly"]) == (20, True)
+    assert f"1 programs, {value['executions']:,} executions (20 distinct), " in run(*how).out
 
 
 def test_hunt_adds_up(run: Run) -> None:

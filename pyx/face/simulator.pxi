@@ -374,8 +374,9 @@ cdef class Simulator:
     def forget_lock_order(self):
         lock_order_reset()
 
-    def replay(self, list schedule, bint strict=False, int record=1):
-        """One execution after this schedule; record 2 keeps its events. Returns outcome()."""
+    def replay(self, list schedule, bint strict=False, int record=1, Distinct distinct=None):
+        """One execution after this schedule; record 2 keeps its events. Returns outcome().
+        It is none of the exploration's, and counted nowhere but in `distinct`."""
         cdef u32 n = <u32>len(schedule)
         cdef sim_choice *script = <sim_choice *>malloc((n + 1) * sizeof(sim_choice))
         cdef bint every = sim_config.every_access
@@ -395,7 +396,7 @@ cdef class Simulator:
             sim_config.strict = strict
             sim_schedule.unused = 0
             sim_config.every_access = True
-            distinct_use(NULL)          # nothing is explored
+            distinct_use(NULL if distinct is None else distinct.counted)
             sim_config.recording = record
             trace_reset()
             with nogil:

@@ -67,6 +67,9 @@ class Round:
     number: int
     programs: int = 0
     executions: int = 0
+    distinct: int = 0
+    """Of those, no repeats of others of their program."""
+    distinct_exactly: bool = True
     limited: int = 0
     unordered: int = 0
     setups: list[str] = field(default_factory=list)
@@ -110,7 +113,7 @@ def _explore(
         if world.failed is not None:  # by the correct protocol, which set-ups are run by
             result.setups.append(f"{scenario.name}: {world.failed['verdict']['text']}")
             return
-        covered = _sim.coverage_total()
+        covered, seen = _sim.coverage_total(), _sim.Distinct()
         look, gained = FIRST_LOOK, 0
         for again in range(3):
             tally = explore_world(
@@ -120,10 +123,13 @@ def _explore(
                 seed=settings.seed + number * 7 + again,
                 most=1,
                 strict_order=settings.strict_order,
+                distinct=seen,
             )
             if tally.interrupted:
                 raise KeyboardInterrupt
             result.executions += tally.executions
+            result.distinct += tally.distinct
+            result.distinct_exactly &= tally.distinct_exactly
             result.limited += tally.limited
             result.unordered += tally.unordered
             for found in (*tally.found, *tally.warnings):
@@ -138,17 +144,24 @@ def _explore(
             look = SECOND_LOOK
         if gained:
             result.interesting.append(scenario.to_json())
-            _mutate_schedules(world, settings, number, result, known)
+            _mutate_schedules(world, settings, number, result, known, seen)
 
 
 def _mutate_schedules(
-    world: World, settings: FuzzSettings, number: int, result: Round, known: set[str]
+    world: World,
+    settings: FuzzSettings,
+    number: int,
+    result: Round,
+    known: set[str],
+    seen: _sim.Distinct,
 ) -> None:
     choose = random.Random(f"z3fold-stress schedule {settings.seed} {number}")
     last = world.simulator.outcome()["schedule"]
     for mutant in _schedule_mutants(last, len(world.scenario.actors), choose):
-        outcome = world.simulator.replay(mutant, False, 0)
+        before = seen.count
+        outcome = world.simulator.replay(mutant, False, 0, seen)
         result.executions += 1
+        result.distinct += seen.count > before
         verdict = world.verdict(outcome)
         if verdict is not None:
             _note(
@@ -212,6 +225,9 @@ class Fuzz:
     seed: int
     programs: int = 0
     executions: int = 0
+    distinct: int = 0
+    """Of those, no repeats of others of their program."""
+    distinct_exactly: bool = True
     limited: int = 0
     unordered: int = 0
     setups: list[str] = field(default_factory=list)
@@ -276,6 +292,8 @@ def fuzz(
         corpus[done.number] = done.interesting
         result.programs += done.programs
         result.executions += done.executions
+        result.distinct += done.distinct
+        result.distinct_exactly &= done.distinct_exactly
         result.limited += done.limited
         result.unordered += done.unordered
         result.setups += done.setups

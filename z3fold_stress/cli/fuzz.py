@@ -15,7 +15,7 @@ from z3fold_stress.cli.saving import Saving, finding_report
 from z3fold_stress.cli.storing import Storing, store_options
 from z3fold_stress.designs import resolve
 from z3fold_stress.errors import SettingsError
-from z3fold_stress.explore.explorer import limits_met
+from z3fold_stress.explore.explorer import counted, limits_met
 from z3fold_stress.findings import Finding
 from z3fold_stress.report import summary_line
 
@@ -133,6 +133,8 @@ def _json(result: Fuzz, saving: Saving, storing: Storing) -> dict[str, object]:
         "seed": result.seed,
         "programs": result.programs,
         "executions": result.executions,
+        "distinct": result.distinct,
+        "distinct_exactly": result.distinct_exactly,
         "coverage": result.coverage,
         "kept": result.corpus,
         "limited": result.limited,
@@ -151,8 +153,9 @@ def _json(result: Fuzz, saving: Saving, storing: Storing) -> dict[str, object]:
 
 
 def _report(result: Fuzz, saved: list[Path]) -> None:
+    done = counted(result.executions, result.distinct, exactly=result.distinct_exactly)
     click.echo(
-        f"{result.programs} programs, {result.executions:,} executions, {result.seconds:.1f} s, "
+        f"{result.programs} programs, {done}, {result.seconds:.1f} s, "
         f"{result.coverage} ordered pairs of lines in one round"
         + (" (interrupted)" if result.interrupted else "")
     )

@@ -187,8 +187,10 @@ def explore_world(
     wanted: frozenset[Verdict] | None = None,
     strict_order: bool = False,
     tell: Callable[[Exploration], None] | None = None,
+    distinct: _sim.Distinct | None = None,
 ) -> Exploration:
-    """As explore(), in a world that is there already."""
+    """As explore(), in a world that is there already.  ``distinct``: what was done there before,
+    so that repeats of it are known as such."""
     tally = Exploration(world.scenario, world.design, seed)
     began = time.monotonic()
     if world.failed is not None:
@@ -203,13 +205,14 @@ def explore_world(
         or Verdict.LOCK_ORDER in (wanted or ())
         or Verdict.LOCK_ORDER in world.scenario.expected(world.design)
     )
-    distinct = _sim.Distinct()
+    distinct = _sim.Distinct() if distinct is None else distinct
+    before = distinct.count
     turns = [_Turn(arm, search=_sim.Search() if arm.exhaustive else None) for arm in arms]
     try:
         _take_turns(world, turns, tally, distinct, budget, seed, most, wanted, tell, began)
     except KeyboardInterrupt:
         tally.interrupted = True
-    tally.distinct = min(distinct.count, tally.executions)
+    tally.distinct = min(max(0, distinct.count - before), tally.executions)
     tally.distinct_exactly = distinct.exact
     tally.seconds = time.monotonic() - began
     if counts:
