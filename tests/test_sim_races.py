@@ -105,8 +105,8 @@ def test_the_setup_comes_before_all_and_the_finish_after_all() -> None:
     assert look({"a": WRITE}, setup=WRITE, finish=READ).status in PASSED
 
 
-def test_a_race_is_found_when_the_clocks_have_wrapped() -> None:
-    """A clock has 25 bits: many long executions start it anew, and the shadow with it."""
+def test_a_race_is_found_after_many_long_executions() -> None:
+    """A clock has 25 bits: more than that was released before, each execution begins anew."""
     busy = [op.repeat(2500, [op.store("f", 1, "release")] * 200)]
     actors = {"a": [*busy, op.load("late", "l", "relaxed"), op.when("l", WRITE)], "b": WRITE}
     with World(Scenario(actors=actors, words={"late": 1}), SOUND) as world:

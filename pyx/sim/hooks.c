@@ -47,7 +47,7 @@ static inline __attribute__((always_inline)) bool access_memory(struct access a,
     if (unlikely(run.remote))
         return remote_access(COPY_OF(&a), expected, failure_order);
     t->accesses++;
-    if (a.kind < POINT_RMW && unlikely((t->accesses & 0xfffff) == 0))
+    if (a.kind < POINT_RMW && unlikely((t->accesses & (ACCESSES_BETWEEN - 1)) == 0))
         sim_ran_long();                 /* others are steps: see sim_count_step() */
     if (unlikely(t->special))
         special(t, COPY_OF(&a));
@@ -79,7 +79,7 @@ ALWAYS_INLINE bool light_access(struct access a, bool *point)
 
     *point = false;
     if (unlikely(run.remote) || unlikely(t->special)
-            || unlikely((t->accesses & 0xfffff) == 0xfffff))
+            || unlikely((~t->accesses & (ACCESSES_BETWEEN - 1)) == 0))
         return false;
     *point = is_point(&a);
     if (unlikely(*point))

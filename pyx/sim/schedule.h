@@ -10,7 +10,8 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { STEPS_BETWEEN = 1 << 20 };       /* of an execution, until somebody looks at the clock */
+/* Until somebody looks at the clock: accesses of a task, steps of an execution. */
+enum { ACCESSES_BETWEEN = 1 << 20, STEPS_BETWEEN = 1 << 20 };
 
 enum ready { READY_NOT, READY, READY_MAYBE };   /* maybe: sim_can_go() tells */
 

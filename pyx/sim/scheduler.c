@@ -17,12 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 enum {
-    MOST_ACCESSES = 1 << 25,            /* of a task in one execution */
+    MOST_ACCESSES = 1 << 24,            /* of a task in one execution: looked at now and then */
     MOST_TURNS = 1 << 25,               /* and of its loops */
     MOST_UNDO = 1 << 24,                /* words to be put back after one execution */
 };
+
+/* No more accesses than one, no more steps than the other, go by without a look. */
+_Static_assert(MOST_ACCESSES + ACCESSES_BETWEEN + STEPS_BETWEEN < 1 << CLOCK_BITS,
+               "a task's clock, which each access may raise, fits in an epoch");
 
 /* Each on lines of its own, what each access needs in front. */
 #define OWN_LINES __attribute__((aligned(64)))
