@@ -1,6 +1,6 @@
-"""What holds for every test: none writes to the findings store of whoever runs it, and Ctrl-C is
-heard, also where the run was started by a shell that has its background jobs ignore it. And the
-command, as most tests give it."""
+"""What holds for every test: none writes to the findings store of whoever runs it, and signals
+are heard, also where the run was started under nohup, or by a shell that has its background jobs
+ignore Ctrl-C. And the command, as most tests give it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from healthy import healthy  # noqa: F401
 
 from z3fold_stress.findings.database import ENVIRONMENT
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # processes that tests start inherit it
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:  # processes that tests start inherit it
+        _usual = signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(_number, _usual)
 
 
 @pytest.fixture(scope="session", autouse=True)
